@@ -1,0 +1,425 @@
+//! Everything that can go wrong, as closed enums with their context.
+
+use crate::config::ConfigError;
+use crate::spec::SpecError;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Any failure of the house.
+///
+/// `Display` says what failed and on what; [`GeniusError::hint`] says what to do.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum GeniusError {
+    /// A message broke the contract.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// A manifest, fixture or registry file is wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A model's files could not be had.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
+    /// Inference failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A guest was refused or failed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A limit was reached.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+impl GeniusError {
+    /// What a person can do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Protocol(_) => None,
+            Self::Manifest(e) => e
+                .key
+                .as_ref()
+                .map(|key| format!("correct `{key}` in {}", e.file.display())),
+            Self::Asset(e) => e.hint(),
+            Self::Engine(e) => e.hint(),
+            Self::Sandbox(e) => e.hint(),
+            Self::Budget(e) => e.hint(),
+        }
+    }
+}
+
+impl From<ConfigError> for GeniusError {
+    fn from(e: ConfigError) -> Self {
+        Self::Protocol(ProtocolError::Config(e))
+    }
+}
+
+impl From<SpecError> for GeniusError {
+    fn from(e: SpecError) -> Self {
+        Self::Protocol(ProtocolError::Spec(e))
+    }
+}
+
+/// A message broke the contract.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A field of the inference config is out of range.
+    #[error("invalid inference config: {0}")]
+    Config(#[from] ConfigError),
+    /// A model spec cannot be parsed.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A request has no turns.
+    #[error("a request needs at least one turn")]
+    NoTurns,
+    /// A session was asked for a second generation while one runs.
+    #[error("the session runs a generation already")]
+    Busy,
+    /// The other side of a channel is gone.
+    #[error("{0} is shut down")]
+    Closed(&'static str),
+}
+
+/// A TOML file that people write is wrong.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{}{}: {}{reason}", file.display(), location(*line, *column), key_prefix(key.as_deref()))]
+pub struct ManifestError {
+    /// The file, as the user named it.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    pub column: Option<usize>,
+    /// The key, dotted: `models.small.sampling.temperature`.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+fn location(line: Option<usize>, column: Option<usize>) -> String {
+    match (line, column) {
+        (Some(line), Some(column)) => format!(":{line}:{column}"),
+        (Some(line), None) => format!(":{line}"),
+        _ => String::new(),
+    }
+}
+
+fn key_prefix(key: Option<&str>) -> String {
+    key.map_or_else(String::new, |key| format!("`{key}`: "))
+}
+
+/// A model's files could not be had.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum AssetError {
+    /// Nothing of that name is on this machine.
+    #[error("model {spec} is not on this machine (looked in {})", list(searched))]
+    NotFound {
+        /// The spec, canonical.
+        spec: String,
+        /// Where it was looked for.
+        searched: Vec<PathBuf>,
+    },
+    /// Several files fit the spec.
+    #[error("model {spec} is ambiguous: {}", candidates.join(", "))]
+    Ambiguous {
+        /// The spec, canonical.
+        spec: String,
+        /// What fits.
+        candidates: Vec<String>,
+    },
+    /// The file is there and is not a model.
+    #[error("{}: {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Reading or writing a file failed.
+    #[error("{}: {reason}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl AssetError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { .. } => Some(
+                "put the GGUF file there, or name one by path: --model ./file.gguf; \
+                 --engine pinky needs no weights"
+                    .into(),
+            ),
+            Self::Ambiguous { .. } => Some("name the quant: org/repo:QUANT".into()),
+            Self::Invalid { .. } => Some("give the path of a GGUF file".into()),
+            Self::Io { .. } => None,
+        }
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
+    names.join(", ")
+}
+
+/// Inference failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No backend of that name is in this build.
+    #[error("no engine named {name:?} in this build (there is: {})", known.join(", "))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The model could not be loaded.
+    #[error("loading {model} failed: {reason}")]
+    LoadFailed {
+        /// The model.
+        model: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The prompt and its answer do not fit the context.
+    #[error("the prompt needs {needed} tokens of context, the model has {limit}")]
+    ContextOverflow {
+        /// Tokens needed.
+        needed: u64,
+        /// Tokens there are.
+        limit: u64,
+    },
+    /// The backend does not offer this.
+    #[error("engine {engine} cannot {operation}")]
+    Unsupported {
+        /// The backend's name.
+        engine: String,
+        /// What was asked, as a verb: `embed text`.
+        operation: String,
+    },
+    /// The policy turned the request away.
+    #[error("the policy refused the request for {model}: {reason}")]
+    Rejected {
+        /// The model asked for.
+        model: String,
+        /// The policy's reason.
+        reason: String,
+    },
+    /// The backend reported a fault.
+    #[error("engine {engine} failed: {reason}")]
+    BackendFailed {
+        /// The backend's name.
+        engine: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => Some("choose one with --engine NAME".into()),
+            Self::ContextOverflow { .. } => {
+                Some("shorten the prompt or lower behavior.max-tokens".into())
+            }
+            Self::Rejected { .. } => Some("try again when the host is less busy".into()),
+            _ => None,
+        }
+    }
+}
+
+/// A guest was refused or failed.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The bytes are no component that can run here.
+    #[error("{component} is not a runnable component: {reason}")]
+    NotAComponent {
+        /// The file or built-in name.
+        component: String,
+        /// What it is instead.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// It imports what nobody grants.
+    #[error("{component} imports `{import}`, which no grant gives it: {reason}")]
+    UngrantedImport {
+        /// The file or built-in name.
+        component: String,
+        /// The import, by its WIT name.
+        import: String,
+        /// Why it is not granted.
+        reason: String,
+    },
+    /// It does not export what its world asks for.
+    #[error("{component} does not export `{export}`: {reason}")]
+    MissingExport {
+        /// The file or built-in name.
+        component: String,
+        /// The export its world asks for.
+        export: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The guest said that its arguments are wrong.
+    #[error("{component} does not take these arguments: {message}")]
+    GuestUsage {
+        /// The file or built-in name.
+        component: String,
+        /// The guest's words.
+        message: String,
+    },
+    /// The guest said that it failed.
+    #[error("{component} failed: {message}")]
+    GuestFailed {
+        /// The file or built-in name.
+        component: String,
+        /// The guest's words, or the error it could not go on from.
+        message: String,
+    },
+    /// The guest trapped.
+    #[error("{component} trapped: {reason}")]
+    GuestTrapped {
+        /// The file or built-in name.
+        component: String,
+        /// The trap.
+        reason: String,
+    },
+    /// The host could not do its part.
+    #[error("{what}: {reason}")]
+    Host {
+        /// What the host was doing, and on what.
+        what: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl SandboxError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotAComponent { hint, .. } => Some(hint.clone()),
+            Self::UngrantedImport { .. } => Some(format!(
+                "a guest gets the interfaces of {}, files under /scratch, clocks and random \
+                 numbers, and nothing else; build it without this import",
+                crate::WIT_PACKAGE
+            )),
+            Self::MissingExport { .. } => Some(
+                "build the component for the world `workflow` (or `workflow-blocking`) of the \
+                 WIT package in wit/"
+                    .into(),
+            ),
+            Self::GuestUsage { .. } => {
+                Some("arguments for the guest stand after `--`, or after its name".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a run's budget limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BudgetResource {
+    /// Wall-clock time of the run, milliseconds.
+    WallTime,
+    /// Bytes over all linear memories and tables.
+    Memory,
+    /// Sessions open at once.
+    Sessions,
+    /// Generations at once.
+    Inferences,
+    /// Bytes of turns one session keeps.
+    History,
+    /// Bytes of one request's turns.
+    Prompt,
+    /// Bytes emitted through `reply`.
+    Reply,
+    /// Bytes appended to the journal.
+    Journal,
+}
+
+impl BudgetResource {
+    fn describe(self, limit: u64) -> String {
+        match self {
+            Self::WallTime => format!(
+                "its time of {}",
+                humantime::format_duration(Duration::from_millis(limit))
+            ),
+            Self::Memory => format!("its memory of {limit} bytes"),
+            Self::Sessions => format!("its {limit} open sessions"),
+            Self::Inferences => format!("its {limit} generations at once"),
+            Self::History => format!("its {limit} bytes of history in one session"),
+            Self::Prompt => format!("its {limit} bytes of turns in one request"),
+            Self::Reply => format!("its {limit} bytes of reply"),
+            Self::Journal => format!("its {limit} bytes of journal"),
+        }
+    }
+}
+
+/// A run reached a limit of its budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("the guest has spent {}", resource.describe(*limit))]
+pub struct BudgetError {
+    /// Which limit.
+    pub resource: BudgetResource,
+    /// Its value, in the unit [`BudgetResource`] documents.
+    pub limit: u64,
+}
+
+impl BudgetError {
+    fn hint(&self) -> Option<String> {
+        match self.resource {
+            BudgetResource::WallTime => {
+                Some("give it longer with --timeout SECONDS, if it deserves it".into())
+            }
+            BudgetResource::Memory => {
+                Some("give it more with --memory MIB, if it deserves it".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_error_names_file_line_column_and_key() {
+        let error = ManifestError {
+            file: "models.toml".into(),
+            line: Some(3),
+            column: Some(7),
+            key: Some("defaults.quant".into()),
+            reason: "expected a string".into(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "models.toml:3:7: `defaults.quant`: expected a string"
+        );
+    }
+
+    #[test]
+    fn a_spent_budget_says_how_much_it_was() {
+        let error = GeniusError::from(BudgetError {
+            resource: BudgetResource::WallTime,
+            limit: 1500,
+        });
+        assert_eq!(
+            error.to_string(),
+            "the guest has spent its time of 1s 500ms"
+        );
+        assert!(error.hint().unwrap().contains("--timeout"));
+    }
+}

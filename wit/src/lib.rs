@@ -1,0 +1,31 @@
+//! The vocabulary of Rusty-Genius, shared by every room of the house.
+//!
+//! The same words stand twice: as WIT for guests (the `*.wit` files beside this
+//! crate, package `rusty-genius:genius@0.1.0`) and as Rust types for native code.
+//! Nothing here does I/O, knows a runtime or depends on another internal crate.
+#![deny(missing_docs)]
+
+pub mod brainstem;
+mod config;
+mod error;
+mod event;
+mod manifest;
+mod spec;
+
+pub use brainstem::{BrainstemInput, BrainstemOutput, CortexStrategy};
+pub use config::{
+    Behavior, ConfigError, InferenceConfig, PartialBehavior, PartialConfig, PartialSampling,
+    Sampling, ThoughtMode,
+};
+pub use error::{
+    AssetError, BudgetError, BudgetResource, EngineError, GeniusError, ManifestError,
+    ProtocolError, SandboxError,
+};
+pub use event::{
+    Completion, FinishReason, InferenceEvent, Role, ThoughtEvent, ToolCall, Turn, Usage,
+};
+pub use manifest::{Defaults, ModelEntry, UserManifest, parse_toml};
+pub use spec::{ModelSource, ModelSpec, SpecError};
+
+/// The WIT package this crate mirrors, with its version.
+pub const WIT_PACKAGE: &str = "rusty-genius:genius@0.1.0";
