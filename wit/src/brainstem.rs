@@ -159,6 +159,8 @@ pub struct Request {
     pub prompt_bytes: u64,
     /// Most tokens it may generate.
     pub max_tokens: u32,
+    /// What the manifest asks for its model.
+    pub strategy: CortexStrategy,
 }
 
 /// What happened.
@@ -254,6 +256,8 @@ pub struct ModelState {
     pub memory: u64,
     /// Generations that use it now.
     pub users: u32,
+    /// What the manifest asked when it was last requested.
+    pub strategy: CortexStrategy,
 }
 
 /// What the loop knows, after the event.

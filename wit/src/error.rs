@@ -115,6 +115,12 @@ fn key_prefix(key: Option<&str>) -> String {
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum AssetError {
+    /// The run's grant does not name the model.
+    #[error("model {spec} is not granted to this run")]
+    NotGranted {
+        /// The spec, canonical.
+        spec: String,
+    },
     /// Nothing of that name is on this machine.
     #[error("model {spec} is not on this machine (looked in {})", list(searched))]
     NotFound {
@@ -152,6 +158,7 @@ pub enum AssetError {
 impl AssetError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::NotGranted { spec } => Some(format!("grant it with --model {spec}")),
             Self::NotFound { .. } => Some(
                 "put the GGUF file there, or name one by path: --model ./file.gguf; \
                  --engine pinky needs no weights"

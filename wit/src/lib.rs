@@ -9,6 +9,7 @@ pub mod brainstem;
 mod config;
 mod error;
 mod event;
+mod guest;
 mod manifest;
 mod spec;
 
@@ -24,6 +25,7 @@ pub use error::{
 pub use event::{
     Completion, FinishReason, InferenceEvent, Role, ThoughtEvent, ToolCall, Turn, Usage,
 };
+pub use guest::{Check, Fragment, Level, Note, Observation, TestCase};
 pub use manifest::{Defaults, ModelEntry, UserManifest, parse_toml};
 pub use spec::{ModelSource, ModelSpec, SpecError};
 

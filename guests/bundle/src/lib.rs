@@ -1,0 +1,91 @@
+//! The guests of this repository as WebAssembly components.
+//!
+//! The build script compiles the workspace in `guests/` from source, and this crate
+//! hands out the bytes: nothing has to be built, found or kept in step by hand. A new
+//! guest is a new folder below `guests/workflows`, `guests/scenarios` or
+//! `guests/hostile`; there is no list of them.
+//!
+//! # What compiles the guests
+//!
+//! The first of these that is there:
+//!
+//! 1. The toolchain that builds this crate, when it has the `wasm32-wasip2` target.
+//!    `rust-toolchain.toml` asks for it, so with a rustup that can download there is
+//!    nothing to do.
+//! 2. Debian's `rustc-web`, `rust-web-src` and `wasi-libc`: the standard library is then
+//!    compiled from source, and the linker comes from the toolchain.
+//! 3. Nothing: the build stops and says what to type.
+//!
+//! The guests are always built optimised, whatever the profile of this crate, and once
+//! for all profiles: their build products are in `guests/` below the target directory.
+
+#![deny(missing_docs)]
+
+/// What a guest is for, and so which world of the contract it exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A prompt workflow: world `workflow` or `workflow-blocking`.
+    Workflow,
+    /// A test scenario: world `scenario`.
+    Scenario,
+    /// A workflow that attacks its host; each one is a test of the sandbox.
+    Hostile,
+}
+
+impl Kind {
+    /// The folder below `guests/` that holds the guests of this kind.
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflows",
+            Self::Scenario => "scenarios",
+            Self::Hostile => "hostile",
+        }
+    }
+}
+
+/// A guest, compiled.
+#[derive(Clone, Copy)]
+pub struct Guest {
+    /// What it is called: the folder's name, for a hostile guest with `hostile/` before
+    /// it, so that nobody runs one by mistake.
+    pub name: &'static str,
+    /// What it is for.
+    pub kind: Kind,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// The component.
+    pub bytes: &'static [u8],
+}
+
+impl std::fmt::Debug for Guest {
+    // Without the bytes: they are a hundred thousand numbers.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/bundle.rs"));
+
+/// Every guest, by kind and then by name.
+pub fn all() -> &'static [Guest] {
+    GUESTS
+}
+
+/// The guest of this name, with or without its kind's folder: `ask` and
+/// `workflows/ask`, `spin` and `hostile/spin`.
+pub fn find(name: &str) -> Option<&'static Guest> {
+    GUESTS.iter().find(|guest| {
+        let folder = guest.kind.folder();
+        let bare = guest.name.rsplit('/').next().unwrap_or(guest.name);
+        name == bare
+            || name
+                .strip_prefix(folder)
+                .and_then(|rest| rest.strip_prefix('/'))
+                == Some(bare)
+    })
+}

@@ -1,0 +1,90 @@
+//! `ask`, through `cortex-blocking`: what a guest looks like in a language whose
+//! toolchain has no component-model async yet.
+
+use rusty_genius::genius::cortex_blocking::Session;
+use rusty_genius::genius::journal::{Level, append};
+use rusty_genius::genius::reply::{Fragment, emit};
+use rusty_genius::genius::types::{
+    Behavior, Error, FinishReason, InferenceConfig, InferenceEvent, Role, Sampling, Turn,
+};
+
+wit_bindgen::generate!({ path: "../../../wit", world: "workflow-blocking" });
+
+struct Ask;
+export!(Ask);
+
+impl Guest for Ask {
+    fn run(args: Vec<String>) -> Result<(), Failure> {
+        let prompt = args.join(" ");
+        if prompt.trim().is_empty() {
+            return Err(Failure::Usage(
+                "ask-blocking takes a prompt: ask-blocking WORDS…".into(),
+            ));
+        }
+        let (answer, finish) = ask(prompt).map_err(Failure::Host)?;
+
+        std::fs::write("/scratch/answer.md", &answer)
+            .map_err(|e| Failure::Failed(format!("/scratch/answer.md: {e}")))?;
+        let note = format!("{} bytes of answer, {}", answer.len(), describe(&finish));
+        append(Level::Info, &note).map_err(Failure::Host)?;
+
+        match finish {
+            FinishReason::Failed(e) => Err(Failure::Host(Error::Engine(e))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Puts the question to the run's default model; forwards and collects the answer.
+fn ask(prompt: String) -> Result<(String, FinishReason), Error> {
+    let session = Session::open("")?;
+    let turn = Turn {
+        role: Role::User,
+        content: prompt,
+    };
+    let inference = session.infer(&[turn], &defaults())?;
+
+    let mut answer = String::new();
+    let mut finish = FinishReason::Cancelled;
+    while let Some(event) = inference.next() {
+        match event {
+            InferenceEvent::Content(text) => {
+                answer.push_str(&text);
+                emit(&[Fragment::Content(text)])?;
+            }
+            InferenceEvent::Thought(thought) => emit(&[Fragment::Thought(thought)])?,
+            InferenceEvent::Complete(completion) => finish = completion.finish,
+            InferenceEvent::ProcessStart | InferenceEvent::ToolCall(_) => {}
+        }
+    }
+    Ok((answer, finish))
+}
+
+/// Leaves every choice to the model's and the host's defaults.
+fn defaults() -> InferenceConfig {
+    InferenceConfig {
+        behavior: Behavior {
+            max_tokens: None,
+            stop: None,
+            thoughts: None,
+        },
+        sampling: Sampling {
+            temperature: None,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            repeat_penalty: None,
+            seed: None,
+        },
+    }
+}
+
+fn describe(finish: &FinishReason) -> &'static str {
+    match finish {
+        FinishReason::Stop => "complete",
+        FinishReason::Length => "cut at the token limit",
+        FinishReason::ToolCall => "the model asked for a tool",
+        FinishReason::Cancelled => "cancelled",
+        FinishReason::Failed(_) => "the engine failed",
+    }
+}

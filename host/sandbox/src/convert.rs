@@ -1,0 +1,280 @@
+//! Between the contract's types as guests have them and as native code has them.
+
+use crate::bindings::{journal, reply, scenarios, types};
+use rusty_genius_core as core;
+use rusty_genius_core::{
+    AssetError, BudgetResource, EngineError, FinishReason, Fragment, GeniusError, InferenceEvent,
+    ProtocolError, ThoughtEvent,
+};
+
+pub(crate) fn turns_in(turns: Vec<types::Turn>) -> Vec<core::Turn> {
+    turns
+        .into_iter()
+        .map(|turn| core::Turn {
+            role: match turn.role {
+                types::Role::System => core::Role::System,
+                types::Role::User => core::Role::User,
+                types::Role::Assistant => core::Role::Assistant,
+                types::Role::Tool => core::Role::Tool,
+            },
+            content: turn.content,
+        })
+        .collect()
+}
+
+fn turns_out(turns: Vec<core::Turn>) -> Vec<types::Turn> {
+    turns
+        .into_iter()
+        .map(|turn| types::Turn {
+            role: match turn.role {
+                core::Role::System => types::Role::System,
+                core::Role::User => types::Role::User,
+                core::Role::Assistant => types::Role::Assistant,
+                core::Role::Tool => types::Role::Tool,
+            },
+            content: turn.content,
+        })
+        .collect()
+}
+
+pub(crate) fn config_in(config: types::InferenceConfig) -> core::PartialConfig {
+    let types::InferenceConfig { behavior, sampling } = config;
+    core::PartialConfig {
+        behavior: core::PartialBehavior {
+            max_tokens: behavior.max_tokens,
+            stop: behavior.stop,
+            thoughts: behavior.thoughts.map(|mode| match mode {
+                types::ThoughtMode::Show => core::ThoughtMode::Show,
+                types::ThoughtMode::Hide => core::ThoughtMode::Hide,
+            }),
+        },
+        sampling: core::PartialSampling {
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repeat_penalty: sampling.repeat_penalty,
+            seed: sampling.seed,
+        },
+    }
+}
+
+fn config_out(config: core::PartialConfig) -> types::InferenceConfig {
+    let core::PartialConfig { behavior, sampling } = config;
+    types::InferenceConfig {
+        behavior: types::Behavior {
+            max_tokens: behavior.max_tokens,
+            stop: behavior.stop,
+            thoughts: behavior.thoughts.map(|mode| match mode {
+                core::ThoughtMode::Show => types::ThoughtMode::Show,
+                core::ThoughtMode::Hide => types::ThoughtMode::Hide,
+            }),
+        },
+        sampling: types::Sampling {
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repeat_penalty: sampling.repeat_penalty,
+            seed: sampling.seed,
+        },
+    }
+}
+
+pub(crate) fn event_out(event: InferenceEvent) -> types::InferenceEvent {
+    match event {
+        InferenceEvent::ProcessStart => types::InferenceEvent::ProcessStart,
+        InferenceEvent::Thought(thought) => types::InferenceEvent::Thought(match thought {
+            ThoughtEvent::Start => types::ThoughtEvent::Start,
+            ThoughtEvent::Delta { text } => types::ThoughtEvent::Delta(text),
+            ThoughtEvent::Stop => types::ThoughtEvent::Stop,
+        }),
+        InferenceEvent::Content { text } => types::InferenceEvent::Content(text),
+        InferenceEvent::ToolCall(call) => types::InferenceEvent::ToolCall(types::ToolCall {
+            id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        }),
+        InferenceEvent::Complete(completion) => {
+            types::InferenceEvent::Complete(types::Completion {
+                usage: usage_out(completion.usage),
+                finish: finish_out(&completion.finish),
+            })
+        }
+    }
+}
+
+fn usage_out(usage: core::Usage) -> types::Usage {
+    types::Usage {
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+        thought_tokens: usage.thought_tokens,
+        prefill_us: usage.prefill_us,
+        decode_us: usage.decode_us,
+    }
+}
+
+fn finish_out(finish: &FinishReason) -> types::FinishReason {
+    match finish {
+        FinishReason::Stop => types::FinishReason::Stop,
+        FinishReason::Length => types::FinishReason::Length,
+        FinishReason::ToolCall => types::FinishReason::ToolCall,
+        FinishReason::Cancelled => types::FinishReason::Cancelled,
+        FinishReason::Failed(e) => types::FinishReason::Failed(engine_out(e)),
+    }
+}
+
+fn engine_out(error: &EngineError) -> types::EngineError {
+    match error {
+        EngineError::Unknown { .. } | EngineError::LoadFailed { .. } => {
+            types::EngineError::LoadFailed
+        }
+        EngineError::ContextOverflow { .. } => types::EngineError::ContextOverflow,
+        EngineError::Unsupported { .. } => types::EngineError::Unsupported,
+        EngineError::Rejected { .. } => types::EngineError::Rejected,
+        _ => types::EngineError::BackendFailed,
+    }
+}
+
+fn resource_out(resource: BudgetResource) -> types::BudgetResource {
+    match resource {
+        BudgetResource::WallTime => types::BudgetResource::WallTime,
+        BudgetResource::Memory => types::BudgetResource::Memory,
+        BudgetResource::Sessions => types::BudgetResource::Sessions,
+        BudgetResource::Inferences => types::BudgetResource::Inferences,
+        BudgetResource::History => types::BudgetResource::History,
+        BudgetResource::Prompt => types::BudgetResource::Prompt,
+        BudgetResource::Reply => types::BudgetResource::Reply,
+        BudgetResource::Journal => types::BudgetResource::Journal,
+    }
+}
+
+/// What a guest is told of an error: its kind, never a path or the system's words.
+pub(crate) fn error_out(error: &GeniusError) -> types::Error {
+    match error {
+        GeniusError::Protocol(e) => match e {
+            ProtocolError::Config(e) => {
+                types::Error::Protocol(types::ProtocolError::InvalidConfig(e.field.to_owned()))
+            }
+            ProtocolError::Spec(_) => types::Error::Protocol(types::ProtocolError::InvalidSpec),
+            ProtocolError::NoTurns => types::Error::Protocol(types::ProtocolError::InvalidTurns),
+            ProtocolError::Busy => types::Error::Protocol(types::ProtocolError::Busy),
+            _ => types::Error::Engine(types::EngineError::BackendFailed),
+        },
+        GeniusError::Asset(AssetError::NotGranted { .. }) => {
+            types::Error::Asset(types::AssetError::NotGranted)
+        }
+        GeniusError::Asset(AssetError::Invalid { .. }) => {
+            types::Error::Asset(types::AssetError::Invalid)
+        }
+        GeniusError::Asset(_) => types::Error::Asset(types::AssetError::NotFound),
+        GeniusError::Engine(e) => types::Error::Engine(engine_out(e)),
+        GeniusError::Budget(e) => types::Error::Budget(types::BudgetError {
+            resource: resource_out(e.resource),
+            limit: e.limit,
+        }),
+        _ => types::Error::Engine(types::EngineError::BackendFailed),
+    }
+}
+
+pub(crate) fn fragments_in(fragments: Vec<reply::Fragment>) -> Vec<Fragment> {
+    fragments
+        .into_iter()
+        .map(|fragment| match fragment {
+            reply::Fragment::Content(text) => Fragment::Content { text },
+            reply::Fragment::Thought(thought) => Fragment::Thought(match thought {
+                types::ThoughtEvent::Start => ThoughtEvent::Start,
+                types::ThoughtEvent::Delta(text) => ThoughtEvent::Delta { text },
+                types::ThoughtEvent::Stop => ThoughtEvent::Stop,
+            }),
+        })
+        .collect()
+}
+
+pub(crate) fn note_in(level: journal::Level, text: String) -> core::Note {
+    let level = match level {
+        journal::Level::Debug => core::Level::Debug,
+        journal::Level::Info => core::Level::Info,
+        journal::Level::Warn => core::Level::Warn,
+    };
+    core::Note { level, text }
+}
+
+pub(crate) fn case_out(case: core::TestCase, model: String) -> scenarios::TestCase {
+    scenarios::TestCase {
+        name: case.name,
+        model,
+        turns: turns_out(case.turns),
+        config: config_out(case.config),
+    }
+}
+
+pub(crate) fn observation_in(seen: scenarios::Observation, engine: &str) -> core::Observation {
+    core::Observation {
+        answer: seen.answer,
+        thoughts: seen.thoughts,
+        finish: finish_in(seen.finish, engine),
+        usage: core::Usage {
+            prompt_tokens: seen.usage.prompt_tokens,
+            completion_tokens: seen.usage.completion_tokens,
+            thought_tokens: seen.usage.thought_tokens,
+            prefill_us: seen.usage.prefill_us,
+            decode_us: seen.usage.decode_us,
+        },
+        checks: seen
+            .checks
+            .into_iter()
+            .map(|check| core::Check {
+                name: check.name,
+                passed: check.passed,
+                detail: check.detail,
+            })
+            .collect(),
+    }
+}
+
+fn finish_in(finish: types::FinishReason, engine: &str) -> FinishReason {
+    match finish {
+        types::FinishReason::Stop => FinishReason::Stop,
+        types::FinishReason::Length => FinishReason::Length,
+        types::FinishReason::ToolCall => FinishReason::ToolCall,
+        types::FinishReason::Cancelled => FinishReason::Cancelled,
+        types::FinishReason::Failed(e) => FinishReason::Failed(EngineError::BackendFailed {
+            engine: engine.to_owned(),
+            reason: format!("the guest reports `{}`", engine_name(e)),
+        }),
+    }
+}
+
+fn engine_name(error: types::EngineError) -> &'static str {
+    match error {
+        types::EngineError::LoadFailed => "load-failed",
+        types::EngineError::ContextOverflow => "context-overflow",
+        types::EngineError::Unsupported => "unsupported",
+        types::EngineError::Rejected => "rejected",
+        types::EngineError::BackendFailed => "backend-failed",
+    }
+}
+
+/// A guest's error, for a person: the kinds of the contract, spelled as WIT does.
+pub(crate) fn describe(error: &types::Error) -> String {
+    match error {
+        types::Error::Protocol(e) => match e {
+            types::ProtocolError::InvalidConfig(field) => {
+                format!("the host refused its `{field}`")
+            }
+            types::ProtocolError::InvalidTurns => "it asked for inference without turns".into(),
+            types::ProtocolError::InvalidSpec => "it named no valid model".into(),
+            types::ProtocolError::Busy => "its session was busy".into(),
+        },
+        types::Error::Asset(e) => match e {
+            types::AssetError::NotGranted => "its grant does not name the model".into(),
+            types::AssetError::NotFound => "the model is not on this machine".into(),
+            types::AssetError::Invalid => "the model's file is damaged".into(),
+        },
+        types::Error::Engine(e) => format!("the engine reported `{}`", engine_name(*e)),
+        types::Error::Budget(e) => {
+            format!("its budget of {} was spent ({:?})", e.limit, e.resource)
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Components that were looked at and may run.
+
+use crate::host::Ctx;
+use rusty_genius_core::{SandboxError, WIT_PACKAGE};
+use std::sync::Arc;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+/// Largest component accepted: 64 MiB. Python's is 20 MB.
+pub const COMPONENT_LIMIT: usize = 64 << 20;
+
+/// What the first bytes of a file tell.
+const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
+const MODULE_PREAMBLE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// The entry point of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Export {
+    /// `run`, of the world `workflow`.
+    Run,
+    /// `run-case`, of the world `scenario`.
+    RunCase,
+}
+
+impl Export {
+    /// Its name in WIT.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::RunCase => "run-case",
+        }
+    }
+}
+
+/// A component that was compiled and whose imports are all granted. A clone is the same.
+#[derive(Clone)]
+pub struct Guest {
+    name: Arc<str>,
+    pub(crate) pre: InstancePre<Ctx>,
+    cached: bool,
+}
+
+impl Guest {
+    /// Its file or built-in name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it came compiled from the cache.
+    pub fn cached(&self) -> bool {
+        self.cached
+    }
+
+    pub(crate) fn link(
+        name: &str,
+        component: &Component,
+        linker: &Linker<Ctx>,
+        cached: bool,
+    ) -> Result<Self, SandboxError> {
+        check_imports(name, component)?;
+        let pre = linker.instantiate_pre(component).map_err(|e| {
+            // Every import is known by name: its type must be another.
+            SandboxError::NotAComponent {
+                component: name.to_owned(),
+                reason: format!("its imports do not fit the host's: {}", chain(&e)),
+                hint: format!("build it against the WIT of {WIT_PACKAGE} in wit/"),
+            }
+        })?;
+        Ok(Self {
+            name: name.into(),
+            pre,
+            cached,
+        })
+    }
+
+    /// Whether the guest has this entry point.
+    pub fn exports(&self, export: Export) -> bool {
+        let component = self.pre.component();
+        let ty = component.component_type();
+        ty.get_export(component.engine(), export.name())
+            .is_some_and(|item| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+    }
+
+    pub(crate) fn check_export(&self, export: Export) -> Result<(), SandboxError> {
+        if self.exports(export) {
+            return Ok(());
+        }
+        let component = self.pre.component();
+        let ty = component.component_type();
+        let there: Vec<String> = ty
+            .exports(component.engine())
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        let reason = match there.as_slice() {
+            [] => "it exports nothing".into(),
+            _ if export == Export::Run && self.exports(Export::RunCase) => {
+                "it is a test scenario, run by the fixture runner".into()
+            }
+            names => format!("it exports {}", names.join(", ")),
+        };
+        Err(SandboxError::MissingExport {
+            component: self.name.to_string(),
+            export: export.name().to_owned(),
+            reason,
+        })
+    }
+}
+
+/// Refuses bytes that are no component, before the compiler sees them.
+pub(crate) fn check_bytes(name: &str, bytes: &[u8]) -> Result<(), SandboxError> {
+    let refuse = |reason: String, hint: &str| {
+        Err(SandboxError::NotAComponent {
+            component: name.to_owned(),
+            reason,
+            hint: hint.to_owned(),
+        })
+    };
+    if bytes.len() > COMPONENT_LIMIT {
+        let (mib, limit) = (bytes.len() >> 20, COMPONENT_LIMIT >> 20);
+        return refuse(
+            format!("it has {mib} MiB, and the limit is {limit}"),
+            "strip debug information, or optimise for size",
+        );
+    }
+    if bytes.starts_with(COMPONENT_PREAMBLE) {
+        return Ok(());
+    }
+    const BUILD: &str = "build one with: cargo build --release --target wasm32-wasip2";
+    if bytes.starts_with(MODULE_PREAMBLE) {
+        return refuse(
+            "it is a core WebAssembly module, not a component".into(),
+            BUILD,
+        );
+    }
+    if bytes.starts_with(b"\0asm") {
+        return refuse(
+            "it is WebAssembly of a version this host does not know".into(),
+            BUILD,
+        );
+    }
+    if bytes.is_empty() {
+        return refuse("the file is empty".into(), BUILD);
+    }
+    let text = bytes.trim_ascii_start();
+    if text.starts_with(b"(component") || text.starts_with(b"(module") {
+        return refuse(
+            "it is WebAssembly in text form".into(),
+            "make it binary with: wasm-tools parse FILE.wat -o FILE.wasm",
+        );
+    }
+    let head: String = String::from_utf8_lossy(&bytes[..bytes.len().min(24)])
+        .chars()
+        .take(16)
+        .collect();
+    refuse(
+        format!("it is not WebAssembly (it begins with {head:?})"),
+        BUILD,
+    )
+}
+
+/// The compiler's refusal of bytes that looked like a component.
+pub(crate) fn invalid(name: &str, error: &wasmtime::Error) -> SandboxError {
+    SandboxError::NotAComponent {
+        component: name.to_owned(),
+        reason: format!("it is damaged or truncated: {}", chain(error)),
+        hint: "get the file again, or build it anew".into(),
+    }
+}
+
+/// An error's causes on one line, outermost first.
+pub(crate) fn chain(error: &wasmtime::Error) -> String {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.join(": ").replace('\n', " ")
+}
+
+/// Refuses imports that nobody grants, each with its reason.
+fn check_imports(name: &str, component: &Component) -> Result<(), SandboxError> {
+    let ty = component.component_type();
+    for (import, _) in ty.imports(component.engine()) {
+        if let Some(reason) = ungranted(import) {
+            return Err(SandboxError::UngrantedImport {
+                component: name.to_owned(),
+                import: import.to_owned(),
+                reason,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Why an import is not granted; `None` where it is.
+fn ungranted(import: &str) -> Option<String> {
+    let (path, version) = match import.split_once('@') {
+        Some((path, version)) => (path, version),
+        None => (import, ""),
+    };
+    let Some((package, interface)) = path.split_once('/') else {
+        return Some("the host grants interfaces, not bare functions".into());
+    };
+    match package {
+        "rusty-genius:genius" if format!("{package}@{version}") != WIT_PACKAGE => Some(format!(
+            "it was built against version {version} of the contract, this host serves {WIT_PACKAGE}"
+        )),
+        "rusty-genius:genius" => match interface {
+            "types" | "cortex" | "cortex-blocking" | "reply" | "journal" | "scenarios" => None,
+            "facecrab" | "tools" => Some("this version of the host grants it to nobody yet".into()),
+            _ => Some("the contract has no interface of that name".into()),
+        },
+        "wasi:cli" | "wasi:clocks" | "wasi:filesystem" | "wasi:io" | "wasi:random"
+        | "wasi:sockets" => match version.starts_with("0.2.") {
+            true => None,
+            false => Some(format!("this host serves WASI 0.2, not {version}")),
+        },
+        "wasi:http" => Some("there is no network in the sandbox".into()),
+        _ => Some("this host does not know it".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        check_bytes("x.wasm", bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_apart() {
+        for (bytes, why) in [
+            (&b""[..], "empty"),
+            (b"hello world, this is text", "not WebAssembly"),
+            (MODULE_PREAMBLE, "core WebAssembly module"),
+            (b"\0asm\x07\0\x01\0", "version"),
+            (b"\n (component)", "text form"),
+            (b"\x1b[31m\xff", "not WebAssembly"),
+        ] {
+            let refusal = refusal(bytes);
+            assert!(refusal.contains(why), "{refusal}");
+            assert!(!refusal.contains('\x1b'), "{refusal:?}");
+        }
+        assert!(check_bytes("x.wasm", COMPONENT_PREAMBLE).is_ok());
+    }
+
+    #[test]
+    fn a_component_over_the_limit_is_refused_before_it_is_read() {
+        assert!(refusal(&vec![0; COMPONENT_LIMIT + 1]).contains("limit is 64"));
+    }
+
+    #[test]
+    fn each_ungranted_import_has_its_reason() {
+        for (import, why) in [
+            ("rusty-genius:genius/cortex@0.2.0", "version 0.2.0"),
+            ("rusty-genius:genius/facecrab@0.1.0", "nobody yet"),
+            ("wasi:http/outgoing-handler@0.2.6", "no network"),
+            ("wasi:io/streams@0.3.0", "WASI 0.2"),
+            ("acme:door/key", "does not know"),
+            ("open-sesame", "bare functions"),
+        ] {
+            let reason = ungranted(import).unwrap();
+            assert!(reason.contains(why), "{import}: {reason}");
+        }
+        assert_eq!(ungranted("rusty-genius:genius/cortex@0.1.0"), None);
+        assert_eq!(ungranted("wasi:filesystem/types@0.2.6"), None);
+    }
+}

@@ -1,0 +1,345 @@
+//! `cortex`: sessions and generations.
+
+use super::{Ctx, Desk, Host};
+use crate::bindings::cortex;
+use crate::bindings::types::{Error, InferenceConfig, InferenceEvent, Turn};
+use crate::budget::{Meter, Permit};
+use crate::convert;
+use futures::Stream;
+use futures::future::poll_fn;
+use rusty_genius_core as core;
+use rusty_genius_core::{
+    AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource, PartialConfig,
+};
+use rusty_genius_cortex::Canceller;
+use rusty_genius_stem::{Inference, Lease, Session};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{
+    Access, Accessor, Destination, Resource, StreamProducer, StreamReader, StreamResult, VecBuffer,
+};
+
+/// Most events of one read.
+const BATCH: usize = 256;
+
+/// A guest's `session`.
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub struct HostSession {
+    session: Session,
+    _open: Permit,
+}
+
+/// A guest's `inference`. Dropping it cancels the generation.
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub struct HostInference {
+    /// Here until `events` takes it.
+    generation: Option<Generation>,
+    canceller: Canceller,
+}
+
+impl Drop for HostInference {
+    fn drop(&mut self) {
+        self.canceller.cancel();
+    }
+}
+
+/// A generation with what it owes: its place in the budget, and its usage to the meter.
+struct Generation {
+    events: Inference,
+    meter: Meter,
+    _running: Permit,
+}
+
+impl Generation {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<InferenceEvent>> {
+        let event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
+        if let Some(core::InferenceEvent::Complete(Completion {
+            finish: FinishReason::Failed(error),
+            ..
+        })) = &event
+        {
+            self.meter.trouble(&error.clone().into());
+        }
+        Poll::Ready(event.map(convert::event_out))
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.meter.consumed(&self.events.usage());
+    }
+}
+
+impl HostInference {
+    /// The next event, for the blocking twin.
+    pub(super) async fn next(&mut self) -> Option<InferenceEvent> {
+        let generation = self.generation.as_mut()?;
+        let event = poll_fn(|cx| generation.poll_next(cx)).await;
+        if event.is_none() {
+            self.generation = None;
+        }
+        event
+    }
+
+    pub(super) fn cancel(&self) {
+        self.canceller.cancel();
+    }
+}
+
+impl HostSession {
+    pub(super) fn handle(&self) -> Session {
+        self.session.clone()
+    }
+}
+
+/// What both twins of the interface do.
+impl Desk {
+    pub(super) fn open(&self, model: &str) -> Result<HostSession, Error> {
+        self.report(self.try_open(model))
+    }
+
+    fn try_open(&self, model: &str) -> Result<HostSession, GeniusError> {
+        self.granted(model)?;
+        Ok(HostSession {
+            _open: self.meter.permit(BudgetResource::Sessions)?,
+            session: self
+                .stem
+                .session(self.grant.model.clone(), self.run.clone()),
+        })
+    }
+
+    /// Whether the grant names the model.
+    fn granted(&self, model: &str) -> Result<(), GeniusError> {
+        let default = self.grant.model.id();
+        if model.is_empty() || model == default || self.grant.model_name.as_deref() == Some(model) {
+            return Ok(());
+        }
+        let spec = ModelSource::parse(model)?.to_string();
+        if spec == default {
+            return Ok(());
+        }
+        self.meter.refuse(format!(
+            "model {spec}: not granted; `--model {spec}` would grant it"
+        ));
+        Err(AssetError::NotGranted { spec }.into())
+    }
+
+    pub(super) fn fork(&self, session: &HostSession) -> Result<HostSession, Error> {
+        let fork = || {
+            Ok(HostSession {
+                _open: self.meter.permit(BudgetResource::Sessions)?,
+                session: session.session.fork()?,
+            })
+        };
+        self.report(fork())
+    }
+
+    pub(super) async fn infer(
+        &self,
+        session: Session,
+        turns: Vec<Turn>,
+        config: InferenceConfig,
+    ) -> Result<HostInference, Error> {
+        let config = convert::config_in(config);
+        let turns = convert::turns_in(turns);
+        self.report(self.try_infer(session, turns, config).await)
+    }
+
+    async fn try_infer(
+        &self,
+        session: Session,
+        turns: Vec<rusty_genius_core::Turn>,
+        config: PartialConfig,
+    ) -> Result<HostInference, GeniusError> {
+        self.meter.check_prompt(&turns)?;
+        let running = self.meter.permit(BudgetResource::Inferences)?;
+        let events = session.infer(turns, config).await?;
+        Ok(HostInference {
+            canceller: events.canceller(),
+            generation: Some(Generation {
+                events,
+                meter: self.meter.clone(),
+                _running: running,
+            }),
+        })
+    }
+
+    pub(super) async fn count_tokens(&self, model: &str, text: &str) -> Result<u32, Error> {
+        let count = async {
+            let lease = self.lease(model, text).await?;
+            Ok(lease.model().count_tokens(text).await?)
+        };
+        self.report(count.await)
+    }
+
+    pub(super) async fn embed(&self, model: &str, text: &str) -> Result<Vec<f32>, Error> {
+        let embed = async {
+            let lease = self.lease(model, text).await?;
+            Ok(lease.model().embed(text).await?)
+        };
+        self.report(embed.await)
+    }
+
+    async fn lease(&self, model: &str, text: &str) -> Result<Lease, GeniusError> {
+        self.meter.check_text(text.len())?;
+        self.granted(model)?;
+        let bytes = text.len() as u64;
+        self.stem
+            .acquire(&self.grant.model, &self.run, bytes, 0)
+            .await
+    }
+}
+
+/// Turns a generation into a guest's stream: as many events a read as are ready.
+struct Events(Option<Generation>);
+
+impl<D: 'static> StreamProducer<D> for Events {
+    type Item = InferenceEvent;
+    type Buffer = VecBuffer<InferenceEvent>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, Self::Item, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let room = destination.remaining(store).unwrap_or(BATCH).min(BATCH);
+        if room == 0 {
+            // The guest asks whether a read would wait. It may find out by reading.
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut batch = Vec::new();
+        let mut over = false;
+        while batch.len() < room && !over {
+            // Polled as one stream, never through a future made anew: that keeps the
+            // waker, without which the guest would wait for ever.
+            match self.0.as_mut().map(|g| g.poll_next(cx)) {
+                Some(Poll::Ready(Some(event))) => batch.push(event),
+                Some(Poll::Pending) => break,
+                Some(Poll::Ready(None)) | None => {
+                    // Frees its place before the guest learns that it is over.
+                    self.0 = None;
+                    over = true;
+                }
+            }
+        }
+        let waiting = batch.is_empty() && !over;
+        if !batch.is_empty() {
+            destination.set_buffer(batch.into());
+        }
+        match (waiting, finish) {
+            (true, false) => Poll::Pending,
+            (true, true) => Poll::Ready(Ok(StreamResult::Cancelled)),
+            _ if over => Poll::Ready(Ok(StreamResult::Dropped)),
+            _ => Poll::Ready(Ok(StreamResult::Completed)),
+        }
+    }
+}
+
+impl<T: Send + 'static> cortex::HostSessionWithStore<T> for Host {
+    async fn open(
+        accessor: &Accessor<T, Self>,
+        model: String,
+    ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
+        accessor.with(|mut access| access.get().push_session(|desk| desk.open(&model)))
+    }
+
+    async fn infer(
+        accessor: &Accessor<T, Self>,
+        session: Resource<HostSession>,
+        turns: Vec<Turn>,
+        config: InferenceConfig,
+    ) -> wasmtime::Result<Result<Resource<HostInference>, Error>> {
+        let (desk, session) = accessor.with(|mut access| {
+            let ctx = access.get();
+            let session = ctx.table.get(&session)?.handle();
+            wasmtime::error::Ok((ctx.desk.clone(), session))
+        })?;
+        let inference = desk.infer(session, turns, config).await;
+        accessor.with(|mut access| access.get().push_inference(inference))
+    }
+}
+
+impl cortex::HostSession for Ctx {
+    async fn fork(
+        &mut self,
+        session: Resource<HostSession>,
+    ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
+        let fork = self.desk.fork(self.table.get(&session)?);
+        self.push_session(|_| fork)
+    }
+
+    async fn drop(&mut self, session: Resource<HostSession>) -> wasmtime::Result<()> {
+        self.table.delete(session)?;
+        Ok(())
+    }
+}
+
+impl<T: 'static> cortex::HostInferenceWithStore<T> for Host {
+    fn events(
+        mut access: Access<T, Self>,
+        inference: Resource<HostInference>,
+    ) -> wasmtime::Result<StreamReader<InferenceEvent>> {
+        let inference = access.get().table.get_mut(&inference)?;
+        let events = Events(inference.generation.take());
+        StreamReader::new(&mut access, events)
+    }
+}
+
+impl cortex::HostInference for Ctx {
+    async fn cancel(&mut self, inference: Resource<HostInference>) -> wasmtime::Result<()> {
+        self.table.get(&inference)?.cancel();
+        Ok(())
+    }
+
+    async fn drop(&mut self, inference: Resource<HostInference>) -> wasmtime::Result<()> {
+        self.table.delete(inference)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> cortex::HostWithStore<T> for Host {
+    async fn count_tokens(
+        accessor: &Accessor<T, Self>,
+        model: String,
+        text: String,
+    ) -> wasmtime::Result<Result<u32, Error>> {
+        let desk = accessor.with(|mut access| access.get().desk.clone());
+        Ok(desk.count_tokens(&model, &text).await)
+    }
+
+    async fn embed(
+        accessor: &Accessor<T, Self>,
+        model: String,
+        text: String,
+    ) -> wasmtime::Result<Result<Vec<f32>, Error>> {
+        let desk = accessor.with(|mut access| access.get().desk.clone());
+        Ok(desk.embed(&model, &text).await)
+    }
+}
+
+impl cortex::Host for Ctx {}
+
+impl Ctx {
+    pub(super) fn push_session(
+        &mut self,
+        open: impl FnOnce(&Desk) -> Result<HostSession, Error>,
+    ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
+        Ok(match open(&self.desk) {
+            Ok(session) => Ok(self.table.push(session)?),
+            Err(error) => Err(error),
+        })
+    }
+
+    pub(super) fn push_inference(
+        &mut self,
+        inference: Result<HostInference, Error>,
+    ) -> wasmtime::Result<Result<Resource<HostInference>, Error>> {
+        Ok(match inference {
+            Ok(inference) => Ok(self.table.push(inference)?),
+            Err(error) => Err(error),
+        })
+    }
+}

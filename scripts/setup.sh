@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# Sourced by every other script: goes to the repository's root, keeps temporary files
+# below target/, and sees to what a fresh machine lacks. Quick when nothing is missing.
+# Says nothing on stdout. Settings:
+#
+#   GENIUS_NO_INSTALL=1   install nothing; say what to type instead. Default: install.
+
+CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+mkdir -p target/tmp
+export TMPDIR="$PWD/target/tmp" TEMP="$PWD/target/tmp" TMP="$PWD/target/tmp"
+
+setup_fail() {
+    echo "error: $1" >&2
+    shift
+    printf 'hint: %s\n' "$@" >&2
+    exit 1
+}
+
+# Runs a command as root, if that takes no password.
+setup_as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    else
+        return 1
+    fi
+}
+
+setup_apt_install() {
+    [ -z "${GENIUS_NO_INSTALL:-}" ] && command -v apt-get >/dev/null || return 1
+    echo "setup: apt-get install $*" >&2
+    # apt works as a user of its own, who may not write to this repository.
+    {
+        setup_as_root env -u TMPDIR -u TEMP -u TMP apt-get -qq update &&
+            setup_as_root env -u TMPDIR -u TEMP -u TMP DEBIAN_FRONTEND=noninteractive \
+                apt-get -qq install -y --no-install-recommends "$@"
+    } >&2
+}
+
+# A rustup that cannot reach its server may wait long before it says so.
+setup_rustup() {
+    [ -z "${GENIUS_NO_INSTALL:-}" ] && command -v rustup >/dev/null || return 1
+    echo "setup: rustup $*" >&2
+    local limit=()
+    command -v timeout >/dev/null && limit=(timeout 120)
+    RUSTUP_MAX_RETRIES=0 ${limit[@]+"${limit[@]}"} rustup "$@" >"$TMPDIR/rustup.log" 2>&1
+}
+
+# --- rustup, cargo, the pinned toolchain
+
+command -v cargo >/dev/null || export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+command -v cargo >/dev/null || setup_fail "cargo was not found" \
+    "install rustup as its home page says, then open a new shell"
+setup_sysroot=$(rustc --print sysroot) || setup_fail \
+    "the toolchain that rust-toolchain.toml pins is not installed" "rustup toolchain install"
+
+# --- a C compiler, as linker and for the crates that hold C
+
+if ! command -v cc >/dev/null; then
+    setup_apt_install gcc libc6-dev || setup_fail "no C compiler (cc) was found" \
+        "Debian: apt-get install gcc libc6-dev" "Fedora: dnf install gcc" \
+        "macOS: xcode-select --install"
+fi
+
+# --- a compiler for the guests: the same two ways as guests/bundle looks for
+
+setup_has_wasm_std() {
+    compgen -G "$setup_sysroot/lib/rustlib/wasm32-wasip2/lib/libstd-*" >/dev/null
+}
+
+setup_has_debian_wasm() {
+    [ -x /usr/bin/rustc ] && [ -d /usr/lib/wasm32-wasi ] &&
+        [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]
+}
+
+if ! setup_has_wasm_std && ! setup_has_debian_wasm; then
+    setup_rustup target add wasm32-wasip2 ||
+        setup_apt_install rustc-web rust-web-src wasi-libc ||
+        setup_fail "no compiler for the guests (wasm32-wasip2) was found" \
+            "rustup target add wasm32-wasip2" \
+            "Debian, where rustup cannot download: apt-get install --no-install-recommends rustc-web rust-web-src wasi-libc"
+fi
+
+# --- for the scripts that need them: setup_component clippy, setup_component rustfmt
+# With RUSTUP_AUTO_INSTALL=0 rustup ignores the components of rust-toolchain.toml in silence.
+
+setup_component() {
+    [ -x "$setup_sysroot/bin/cargo-${1/rustfmt/fmt}" ] || setup_rustup component add "$1" ||
+        setup_fail "$1 is not installed" "rustup component add $1"
+}
