@@ -248,6 +248,16 @@ impl EngineError {
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum SandboxError {
+    /// There is no guest of that name.
+    #[error("{name}: {reason}")]
+    NoSuchGuest {
+        /// The file or built-in name asked for.
+        name: String,
+        /// What is there instead.
+        reason: String,
+        /// The built-in guests.
+        known: Vec<String>,
+    },
     /// The bytes are no component that can run here.
     #[error("{component} is not a runnable component: {reason}")]
     NotAComponent {
@@ -315,6 +325,10 @@ pub enum SandboxError {
 impl SandboxError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::NoSuchGuest { known, .. } => Some(format!(
+                "give the path of a component, or the name of a built-in guest: {}",
+                known.join(", ")
+            )),
             Self::NotAComponent { hint, .. } => Some(hint.clone()),
             Self::UngrantedImport { .. } => Some(format!(
                 "a guest gets the interfaces of {}, files under /scratch, clocks and random \

@@ -102,14 +102,25 @@ impl Sandbox {
         args: Vec<String>,
         job: Job,
     ) -> Result<Report<()>, SandboxError> {
-        let prepared = self.prepare(guest, job)?;
+        Ok(self.begin_workflow(guest, args, job)?.await)
+    }
+
+    /// [`Sandbox::run_workflow`] in two steps: what can fail before the guest runs is
+    /// done here, and the future is the run itself.
+    pub fn begin_workflow(
+        &self,
+        guest: &Guest,
+        args: Vec<String>,
+        job: Job,
+    ) -> Result<impl Future<Output = Report<()>> + Send + 'static, SandboxError> {
         if args.iter().map(String::len).sum::<usize>() > ARGS_LIMIT {
-            let message = "the arguments have more than 1 MiB together".to_owned();
-            let component = guest.name().to_owned();
-            let error = SandboxError::GuestUsage { component, message };
-            return Ok(prepared.finish(Err(error.into()), Duration::ZERO));
+            return Err(SandboxError::GuestUsage {
+                component: guest.name().to_owned(),
+                message: "the arguments have more than 1 MiB together".to_owned(),
+            });
         }
-        Ok(prepared.call(guest, Export::Run, (args,)).await)
+        let prepared = self.prepare(guest, job)?;
+        Ok(prepared.call(guest.clone(), Export::Run, (args,)))
     }
 
     /// Runs one test case through a scenario. As [`Sandbox::run_workflow`].
@@ -123,7 +134,7 @@ impl Sandbox {
         let model = prepared.desk.grant.model.clone();
         let case = convert::case_out(case, model.id());
         let report: Report<scenarios::Observation> =
-            prepared.call(guest, Export::RunCase, (case,)).await;
+            prepared.call(guest.clone(), Export::RunCase, (case,)).await;
         let engine = model.engine.unwrap_or_default();
         Ok(report.map(|seen| convert::observation_in(seen, &engine)))
     }
@@ -164,7 +175,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn call<P, R>(mut self, guest: &Guest, export: Export, params: P) -> Report<R>
+    async fn call<P, R>(mut self, guest: Guest, export: Export, params: P) -> Report<R>
     where
         P: Params,
         R: Answer,
@@ -174,7 +185,7 @@ impl Prepared {
         let reply = self.reply.take();
         let result = {
             let _running = self.sandbox.0.ticker.running();
-            let work = pin!(self.work(guest, export, params, reply));
+            let work = pin!(self.work(&guest, export, params, reply));
             let deadline = clock.sleep(self.budget.wall_time);
             // The guest gives way every tick, so that the deadline is seen whatever it
             // does; leaving drops the store, and with it all the guest held.

@@ -13,6 +13,16 @@ pub trait Policy: Send {
     fn decide<'a>(&'a mut self, event: &'a Event, state: &'a State) -> BoxFuture<'a, Vec<Command>>;
 }
 
+impl<P: Policy + ?Sized> Policy for Box<P> {
+    fn decide<'a>(
+        &'a mut self,
+        event: &'a Event,
+        state: &'a State,
+    ) -> BoxFuture<'a, Vec<Command>> {
+        (**self).decide(event, state)
+    }
+}
+
 /// The native policy: admits everything, loads what is asked for, and treats an idle
 /// model as its [`CortexStrategy`] says.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,0 +1,141 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Run prompt workflows nobody has reviewed, on models you own, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "genius", version, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a guest in the sandbox and stream its answer
+    #[command(after_help = RUN_AFTER_HELP)]
+    Run(RunArgs),
+    /// List the built-in guests
+    Guests,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A component file, or the name of a built-in guest (see `genius guests`)
+    pub(crate) guest: String,
+
+    /// Model to run it on: org/repo[:QUANT][@revision], a path to a .gguf file, or a
+    /// name from models.toml
+    #[arg(
+        long,
+        value_name = "SPEC",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) model: String,
+
+    /// Engine to run the model: pinky, or what this build has besides
+    #[arg(long, value_name = "NAME")]
+    pub(crate) engine: Option<String>,
+
+    /// Most seconds the guest may take, waiting for the model included
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: std::time::Duration,
+
+    /// Most memory the guest may hold, MiB
+    #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) memory: u64,
+
+    /// Print one event a line, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print the answer only: no thoughts, no usage line
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
+    /// Milliseconds Pinky takes for a token
+    #[arg(long, value_name = "MS", default_value = "15")]
+    pub(crate) pinky_delay: u64,
+
+    /// Arguments for the guest; put `--` before the first if it begins with `-`
+    #[arg(trailing_var_arg = true, value_name = "ARG")]
+    pub(crate) args: Vec<String>,
+}
+
+/// Seconds, whole or not, more than none and at most a year.
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    const YEAR: f64 = 365.0 * 24.0 * 3600.0;
+    match text.parse::<f64>() {
+        Ok(s) if s > 0.0 && s <= YEAR => Ok(std::time::Duration::from_secs_f64(s)),
+        _ => Err("give seconds, more than 0 and at most a year: 30, or 0.5".into()),
+    }
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  genius run ask What is the capital of France?
+  genius run ./workflow.wasm --model Qwen/Qwen2.5-3B-Instruct:Q4_K_M -- --verbose
+  genius guests
+
+Exit codes:
+    0  the guest did its work
+    1  the guest failed, or trapped
+    2  wrong usage: arguments, no such guest, a bad manifest
+    3  the guest was refused: no component, or it wants what nobody grants
+    4  the guest spent its budget: time, memory, or another limit
+    5  the engine or the model failed
+    6  the host failed: disk, permissions
+  130  interrupted (143: terminated)
+
+Environment:
+  RUSTY_GENIUS_HOME  moves the user's configuration and cache (default: XDG folders)
+  RUSTY_GENIUS_TMP   where guests get their scratch directories (default: target/tmp)
+  NO_COLOR           no dimmed thoughts, no colour";
+
+const RUN_AFTER_HELP: &str = "\
+The answer goes to stdout as it comes, thoughts and a usage line go to stderr. What the
+guest writes to /scratch is kept, and the usage line says where.
+
+With --json, stdout has one JSON object a line, told apart by `type`: `start`, then
+`content` and `thought` as they come, `note` for each line of the guest's journal,
+`refusal` for what it was denied, and `end` with usage, outcome and exit code.
+
+Exit codes: see `genius --help`.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let line = ["genius", "run"].iter().chain(args);
+        Cli::try_parse_from(line).map(|cli| match cli.command {
+            Command::Run(args) => args,
+            Command::Guests => unreachable!("`run` was given"),
+        })
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_guests_arguments_stand_after_its_name_or_after_a_double_dash() {
+        assert_eq!(run(&["ask", "a", "b"]).unwrap().args, ["a", "b"]);
+        assert_eq!(run(&["ask", "--", "-x", "b"]).unwrap().args, ["-x", "b"]);
+        let args = run(&["ask", "--timeout", "3", "--", "--json"]).unwrap();
+        assert_eq!(args.args, ["--json"]);
+        assert!(!args.json);
+    }
+
+    #[test]
+    fn a_time_is_positive_and_finite() {
+        for bad in ["0", "-1", "NaN", "inf", "1e99", "soon", ""] {
+            assert!(run(&["ask", &format!("--timeout={bad}")]).is_err(), "{bad}");
+        }
+        let half = run(&["ask", "--timeout=0.5"]).unwrap();
+        assert_eq!(half.timeout, std::time::Duration::from_millis(500));
+    }
+}

@@ -1,0 +1,31 @@
+//! The `genius` command: the facade's parts, a terminal around them.
+
+mod cli;
+mod exit;
+mod output;
+mod run;
+mod safe;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Run(args) => async_std::task::block_on(run::run(args)),
+        Command::Guests => guests(),
+    }
+}
+
+fn guests() -> ExitCode {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    for guest in rusty_genius::guests::all() {
+        // Whoever closed the pipe has seen enough.
+        if writeln!(out, "{:<24} {}", guest.name, guest.summary).is_err() {
+            break;
+        }
+    }
+    ExitCode::SUCCESS
+}

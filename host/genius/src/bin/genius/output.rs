@@ -1,0 +1,206 @@
+//! What a run shows: the answer on stdout, the rest on stderr.
+
+use crate::safe;
+use async_std::io::{Stdout, WriteExt};
+use rusty_genius::core::{Fragment, GeniusError, ModelSpec, ThoughtEvent};
+use rusty_genius::sandbox::{Guest, Report};
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+const DIM: &str = "\x1b[2m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Where the run's output goes. Writing does not block the host: a reader that is behind
+/// holds back the guest, and Ctrl-C still works.
+pub(crate) struct Output {
+    stdout: Stdout,
+    json: bool,
+    quiet: bool,
+    /// Whether a person reads stdout: then unsafe characters are shown, not sent.
+    terminal: bool,
+    dim: bool,
+    /// Whether stdout, or the thought on stderr, is in the middle of a line.
+    open_line: bool,
+    open_thought: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        let color = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        Self {
+            stdout: async_std::io::stdout(),
+            json,
+            quiet,
+            terminal: io::stdout().is_terminal(),
+            dim: color && io::stderr().is_terminal(),
+            open_line: false,
+            open_thought: false,
+        }
+    }
+
+    pub(crate) async fn start(&mut self, guest: &Guest, model: &ModelSpec) -> io::Result<()> {
+        self.event(json!({
+            "type": "start",
+            "guest": guest.name(),
+            "model": model.id(),
+            "engine": model.engine,
+        }))
+        .await
+    }
+
+    pub(crate) async fn fragments(&mut self, fragments: Vec<Fragment>) -> io::Result<()> {
+        let mut out = String::new();
+        for fragment in fragments {
+            if self.json {
+                out.push_str(&serde_json::to_string(&fragment)?);
+                out.push('\n');
+                continue;
+            }
+            match fragment {
+                Fragment::Content { text } => {
+                    self.open_line = !text.ends_with('\n');
+                    match self.terminal {
+                        true => out.push_str(&safe::text(&text)),
+                        false => out.push_str(&text),
+                    }
+                }
+                Fragment::Thought(thought) => self.thought(&thought),
+            }
+        }
+        self.write(&out).await
+    }
+
+    fn thought(&mut self, thought: &ThoughtEvent) {
+        if self.quiet {
+            return;
+        }
+        match thought {
+            ThoughtEvent::Start => {}
+            ThoughtEvent::Delta { text } => {
+                let text = safe::text(text);
+                match self.dim {
+                    true => eprint!("{DIM}{text}{PLAIN}"),
+                    false => eprint!("{text}"),
+                }
+                self.open_thought = !text.ends_with('\n');
+            }
+            ThoughtEvent::Stop => self.end_thought(),
+        }
+    }
+
+    fn end_thought(&mut self) {
+        if std::mem::take(&mut self.open_thought) {
+            eprintln!();
+        }
+    }
+
+    /// The end of the reply: whatever follows on the terminal begins a line.
+    pub(crate) async fn end(&mut self) -> io::Result<()> {
+        self.end_thought();
+        match std::mem::take(&mut self.open_line) && self.terminal {
+            true => self.write("\n").await,
+            false => Ok(()),
+        }
+    }
+
+    /// What the run left behind, in words or as JSON.
+    pub(crate) async fn report(
+        &mut self,
+        report: &Report<()>,
+        model: &ModelSpec,
+        kept: Option<&Path>,
+        files: &[String],
+        exit_code: u8,
+    ) -> io::Result<()> {
+        if !self.json {
+            if !self.quiet {
+                for refusal in &report.refusals {
+                    eprintln!("denied: {}", safe::line(refusal));
+                }
+                eprintln!("{}", safe::line(&usage_line(report, model, kept, files)));
+            }
+            return Ok(());
+        }
+        for note in &report.notes {
+            let (level, text) = (note.level, &note.text);
+            self.event(json!({ "type": "note", "level": level, "text": text }))
+                .await?;
+        }
+        for refusal in &report.refusals {
+            self.event(json!({ "type": "refusal", "text": refusal }))
+                .await?;
+        }
+        self.event(json!({
+            "type": "end",
+            "outcome": outcome(&report.result),
+            "exit-code": exit_code,
+            "error": report.result.as_ref().err().map(ToString::to_string),
+            "usage": report.usage,
+            "wall-us": report.wall_time.as_micros() as u64,
+            "memory-peak": report.memory_peak,
+            "scratch": kept,
+            "files": files,
+        }))
+        .await
+    }
+
+    async fn event(&mut self, event: Value) -> io::Result<()> {
+        match self.json {
+            true => self.write(&format!("{event}\n")).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn write(&mut self, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.stdout.write_all(text.as_bytes()).await?;
+        self.stdout.flush().await
+    }
+}
+
+fn outcome(result: &Result<(), GeniusError>) -> &'static str {
+    match result {
+        Ok(()) => "done",
+        Err(GeniusError::Budget(_)) => "budget",
+        Err(GeniusError::Engine(_) | GeniusError::Asset(_)) => "engine",
+        Err(_) => "failed",
+    }
+}
+
+fn usage_line(
+    report: &Report<()>,
+    model: &ModelSpec,
+    kept: Option<&Path>,
+    files: &[String],
+) -> String {
+    let usage = &report.usage;
+    let mut parts = vec![
+        format!(
+            "{} on {}",
+            model.id(),
+            model.engine.as_deref().unwrap_or("?")
+        ),
+        format!(
+            "{} prompt + {} generated tokens ({} thought)",
+            usage.prompt_tokens, usage.completion_tokens, usage.thought_tokens
+        ),
+        format!("{:.2} s", report.wall_time.as_secs_f64()),
+    ];
+    // The first token belongs to the prefill.
+    let decoded = usage.completion_tokens.saturating_sub(1);
+    if usage.decode_us > 0 && decoded > 0 {
+        let rate = f64::from(decoded) / (usage.decode_us as f64 / 1e6);
+        parts.push(format!("{rate:.1} tokens/s"));
+    }
+    if let Some(kept) = kept {
+        let what = match files {
+            [file] => kept.join(file).display().to_string(),
+            files => format!("{} ({} entries)", kept.display(), files.len()),
+        };
+        parts.push(what);
+    }
+    format!("[{}]", parts.join(" · "))
+}

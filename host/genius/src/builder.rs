@@ -1,0 +1,283 @@
+//! Putting the house together.
+
+use crate::home::{self, Home};
+use crate::run::Run;
+use facecrab::Facecrab;
+use futures::FutureExt;
+use rusty_genius_core::{
+    GeniusError, ManifestError, ModelSpec, Observation, SandboxError, TestCase, UserManifest,
+};
+use rusty_genius_cortex::{Backend, Cortex, DEFAULT_ENGINE, SystemClock};
+use rusty_genius_sandbox::{COMPONENT_LIMIT, Guest, Job, Report, Sandbox, SandboxConfig};
+use rusty_genius_stem::{Observer, Policy, Stem, StrategyPolicy};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The model of a run that names none, unless the manifest has a default.
+pub const DEFAULT_MODEL: &str = "Qwen/Qwen2.5-1.5B-Instruct:Q4_K_M";
+
+/// Batches of a reply that may wait for their reader before the guest does.
+const REPLY_QUEUE: usize = 64;
+
+/// How the house is set up. Everything has a default.
+pub struct Builder {
+    engine: Option<String>,
+    backends: Vec<Arc<dyn Backend>>,
+    manifest: Option<UserManifest>,
+    facecrab: Option<Facecrab>,
+    policy: Box<dyn Policy>,
+    observer: Observer,
+    scratch_root: Option<PathBuf>,
+    cache: Cache,
+    max_runs: Option<u32>,
+}
+
+enum Cache {
+    Home,
+    Off,
+    In(PathBuf),
+}
+
+impl Builder {
+    fn new() -> Self {
+        Self {
+            engine: None,
+            backends: Vec::new(),
+            manifest: None,
+            facecrab: None,
+            policy: Box::new(StrategyPolicy),
+            observer: Arc::new(|_| {}),
+            scratch_root: None,
+            cache: Cache::Home,
+            max_runs: None,
+        }
+    }
+
+    /// The engine of every model, whatever the manifest says. Default: the manifest's,
+    /// then the build's own ([`DEFAULT_ENGINE`]).
+    pub fn engine(mut self, name: impl Into<String>) -> Self {
+        self.engine = Some(name.into());
+        self
+    }
+
+    /// Adds an engine, or replaces the one of its name.
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.backends.push(backend);
+        self
+    }
+
+    /// The models' names and defaults. Default: `models.toml` in the user's
+    /// configuration, if there is one.
+    pub fn manifest(mut self, manifest: UserManifest) -> Self {
+        self.manifest = Some(manifest);
+        self
+    }
+
+    /// Where model files are found. Default: as the environment says.
+    pub fn facecrab(mut self, facecrab: Facecrab) -> Self {
+        self.facecrab = Some(facecrab);
+        self
+    }
+
+    /// What decides about loading and admission. Default: [`StrategyPolicy`].
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.policy = Box::new(policy);
+        self
+    }
+
+    /// Who hears what the brainstem does. Default: nobody.
+    pub fn observer(mut self, observer: Observer) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Where runs get their directories. Default: `RUSTY_GENIUS_TMP`, else `target/tmp`
+    /// below the working directory.
+    pub fn scratch_root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.scratch_root = Some(root.into());
+        self
+    }
+
+    /// Where compiled guests are kept; `None` keeps none. Default: the user's cache.
+    pub fn cache_dir(mut self, dir: Option<PathBuf>) -> Self {
+        self.cache = dir.map_or(Cache::Off, Cache::In);
+        self
+    }
+
+    /// Most guests alive at once. Default 64.
+    pub fn max_runs(mut self, runs: u32) -> Self {
+        self.max_runs = Some(runs);
+        self
+    }
+
+    /// Reads the user's manifest, sets up the sandbox and starts the brainstem.
+    ///
+    /// Errors: [`GeniusError::Manifest`] for a bad `models.toml`, [`GeniusError::Engine`]
+    /// for an engine this build does not have, [`GeniusError::Sandbox`].
+    pub fn build(self) -> Result<Genius, GeniusError> {
+        let home = Home::from_env();
+        let manifest = match (self.manifest, &home) {
+            (Some(manifest), _) => manifest,
+            (None, Some(home)) => read_manifest(&home.config.join("models.toml"))?,
+            (None, None) => UserManifest::default(),
+        };
+        let cortex = self
+            .backends
+            .into_iter()
+            .fold(Cortex::new(Arc::new(SystemClock)), |cortex, backend| {
+                cortex.with(backend)
+            });
+        // A wrong name is better told now than at the first request.
+        if let Some(engine) = &self.engine {
+            cortex.backend(Some(engine))?;
+        }
+        let stem = Stem::start_observed(
+            Arc::new(cortex),
+            self.facecrab.unwrap_or_else(Facecrab::from_env),
+            self.policy,
+            self.observer,
+        );
+        let mut config = SandboxConfig::new(self.scratch_root.unwrap_or_else(home::scratch_root));
+        config.cache_dir = match self.cache {
+            Cache::Home => home.map(|home| home.cache.join("guests")),
+            Cache::Off => None,
+            Cache::In(dir) => Some(dir),
+        };
+        if let Some(runs) = self.max_runs {
+            config.max_runs = runs;
+        }
+        Ok(Genius {
+            sandbox: Sandbox::new(config, stem.clone())?,
+            stem,
+            manifest: Arc::new(manifest),
+            engine: self.engine,
+        })
+    }
+}
+
+fn read_manifest(path: &Path) -> Result<UserManifest, GeniusError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => UserManifest::parse(path, &text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(UserManifest::default()),
+        Err(e) => Err(ManifestError {
+            file: path.to_owned(),
+            line: None,
+            column: None,
+            key: None,
+            reason: e.to_string(),
+        }
+        .into()),
+    }
+}
+
+/// The house: models, engines and a sandbox for guests. A clone is the same house.
+#[derive(Clone)]
+pub struct Genius {
+    sandbox: Sandbox,
+    stem: Stem,
+    manifest: Arc<UserManifest>,
+    engine: Option<String>,
+}
+
+impl Genius {
+    /// Begins to set one up.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Loads a guest: a built-in one by name, or a component file by path.
+    ///
+    /// Errors: [`SandboxError::NoSuchGuest`], and what [`Sandbox::load`] says.
+    pub async fn guest(&self, name: &str) -> Result<Guest, GeniusError> {
+        if let Some(guest) = rusty_genius_guests::find(name) {
+            return Ok(self.sandbox.load(guest.name, guest.bytes).await?);
+        }
+        let path = PathBuf::from(name);
+        let bytes = blocking::unblock(move || read_component(&path)).await;
+        let bytes = bytes.map_err(|reason| SandboxError::NoSuchGuest {
+            name: name.to_owned(),
+            reason,
+            known: rusty_genius_guests::all()
+                .iter()
+                .map(|guest| guest.name.to_owned())
+                .collect(),
+        })?;
+        Ok(self.sandbox.load(name, bytes).await?)
+    }
+
+    /// Resolves a model: a name of the manifest, or a spec; the empty string is the
+    /// default model.
+    pub fn model(&self, name: &str) -> Result<ModelSpec, GeniusError> {
+        let name = self.name_or_default(name);
+        let mut spec = self.manifest.resolve(name)?;
+        if let Some(engine) = &self.engine {
+            spec.engine = Some(engine.clone());
+        }
+        spec.engine.get_or_insert_with(|| DEFAULT_ENGINE.to_owned());
+        Ok(spec)
+    }
+
+    fn name_or_default<'a>(&'a self, name: &'a str) -> &'a str {
+        match name {
+            "" => self.manifest.defaults.model.as_deref(),
+            name => Some(name),
+        }
+        .unwrap_or(DEFAULT_MODEL)
+    }
+
+    /// A job on this model with the default budget.
+    pub fn job(&self, model: &str) -> Result<Job, GeniusError> {
+        let mut job = Job::new(self.model(model)?);
+        job.grant.model_name = Some(self.name_or_default(model).to_owned());
+        Ok(job)
+    }
+
+    /// Starts a workflow. It runs while its [`Run`] is polled; the job's own `reply` is
+    /// replaced.
+    pub fn run(
+        &self,
+        guest: &Guest,
+        args: impl IntoIterator<Item = impl Into<String>>,
+        mut job: Job,
+    ) -> Result<Run, GeniusError> {
+        let args = args.into_iter().map(Into::into).collect();
+        let (sender, replies) = async_channel::bounded(REPLY_QUEUE);
+        job.reply = Some(sender);
+        let begun = self.sandbox.begin_workflow(guest, args, job)?;
+        Ok(Run::new(replies, begun.boxed()))
+    }
+
+    /// Runs one test case through a scenario guest.
+    pub async fn run_case(
+        &self,
+        guest: &Guest,
+        case: TestCase,
+        job: Job,
+    ) -> Result<Report<Observation>, GeniusError> {
+        Ok(self.sandbox.run_case(guest, case, job).await?)
+    }
+
+    /// The brainstem, for native code that wants inference without a guest.
+    pub fn stem(&self) -> &Stem {
+        &self.stem
+    }
+}
+
+/// Reads a component file, but nothing that is none: a pipe would wait for ever.
+fn read_component(path: &Path) -> Result<Vec<u8>, String> {
+    let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => "no such file, and no built-in guest of that name".into(),
+        _ => e.to_string(),
+    })?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file".into());
+    }
+    if metadata.len() > COMPONENT_LIMIT as u64 {
+        return Err(format!(
+            "it has {} MiB, and the limit is {}",
+            metadata.len() >> 20,
+            COMPONENT_LIMIT >> 20
+        ));
+    }
+    std::fs::read(path).map_err(|e| e.to_string())
+}
