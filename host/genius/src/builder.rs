@@ -10,6 +10,7 @@ use rusty_genius_core::{
 use rusty_genius_cortex::{Backend, Cortex, DEFAULT_ENGINE, SystemClock};
 use rusty_genius_sandbox::{COMPONENT_LIMIT, Guest, Job, Report, Sandbox, SandboxConfig};
 use rusty_genius_stem::{Observer, Policy, Stem, StrategyPolicy};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -158,7 +159,9 @@ impl Builder {
 fn read_manifest(path: &Path) -> Result<UserManifest, GeniusError> {
     match std::fs::read_to_string(path) {
         Ok(text) => UserManifest::parse(path, &text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(UserManifest::default()),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(UserManifest::default())
+        }
         Err(e) => Err(ManifestError {
             file: path.to_owned(),
             line: None,
@@ -266,7 +269,7 @@ impl Genius {
 /// Reads a component file, but nothing that is none: a pipe would wait for ever.
 fn read_component(path: &Path) -> Result<Vec<u8>, String> {
     let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => "no such file, and no built-in guest of that name".into(),
+        ErrorKind::NotFound => "no such file, and no built-in guest of that name".into(),
         _ => e.to_string(),
     })?;
     if !metadata.is_file() {

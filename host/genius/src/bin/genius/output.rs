@@ -2,7 +2,7 @@
 
 use crate::safe;
 use async_std::io::{Stdout, WriteExt};
-use rusty_genius::core::{Fragment, GeniusError, ModelSpec, ThoughtEvent};
+use rusty_genius::core::{Fragment, GeniusError, Level, ModelSpec, ThoughtEvent};
 use rusty_genius::sandbox::{Guest, Report};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
@@ -115,6 +115,9 @@ impl Output {
     ) -> io::Result<()> {
         if !self.json {
             if !self.quiet {
+                for note in report.notes.iter().filter(|n| n.level == Level::Warn) {
+                    eprintln!("note: {}", safe::line(&note.text));
+                }
                 for refusal in &report.refusals {
                     eprintln!("denied: {}", safe::line(refusal));
                 }

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) async fn run(args: RunArgs) -> ExitCode {
-    let interrupted = pin!(interrupted());
+    // The handlers stand before anything is to be undone.
+    let interrupted = pin!(interrupted(signals()));
     let work = pin!(work(args));
     // Leaving drops the run: the generation is cancelled, its directory removed.
     match select(work, interrupted).await {
@@ -32,13 +33,16 @@ pub(crate) async fn run(args: RunArgs) -> ExitCode {
     }
 }
 
-/// Waits for Ctrl-C, or to be told to end.
-async fn interrupted() -> Signal {
+/// Ctrl-C, and being told to end.
+fn signals() -> io::Result<Signals> {
     #[cfg(unix)]
-    const SIGNALS: [Signal; 2] = [Signal::Int, Signal::Term];
+    return Signals::new([Signal::Int, Signal::Term]);
     #[cfg(not(unix))]
-    const SIGNALS: [Signal; 1] = [Signal::Int];
-    if let Ok(mut signals) = Signals::new(SIGNALS) {
+    return Signals::new([Signal::Int]);
+}
+
+async fn interrupted(signals: io::Result<Signals>) -> Signal {
+    if let Ok(mut signals) = signals {
         while let Some(signal) = signals.next().await {
             if let Ok(signal) = signal {
                 return signal;
