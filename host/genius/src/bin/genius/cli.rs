@@ -93,12 +93,13 @@ Environment:
   RUSTY_GENIUS_TMP   where guests get their scratch directories (default: target/tmp)
   NO_COLOR           no dimmed thoughts, no colour";
 
+// One line a paragraph: clap breaks them to the terminal's width.
 const RUN_AFTER_HELP: &str = "\
-The answer goes to stdout as it comes, thoughts and a usage line go to stderr. What the
-guest writes to /scratch is kept, and the usage line says where.
+The answer goes to stdout as it comes, thoughts and a usage line go to stderr. \
+What the guest writes to /scratch is kept, and the usage line says where.
 
-With --json, stdout has one JSON object a line, told apart by `type`: `start`, then
-`content` and `thought` as they come, `note` for each line of the guest's journal,
+With --json, stdout has one JSON object a line, told apart by `type`: `start`, then \
+`content` and `thought` as they come, `note` for each line of the guest's journal, \
 `refusal` for what it was denied, and `end` with usage, outcome and exit code.
 
 Exit codes: see `genius --help`.";

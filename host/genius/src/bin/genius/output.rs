@@ -79,13 +79,18 @@ impl Output {
             ThoughtEvent::Start => {}
             ThoughtEvent::Delta { text } => {
                 let text = safe::text(text);
-                match self.dim {
-                    true => eprint!("{DIM}{text}{PLAIN}"),
-                    false => eprint!("{text}"),
-                }
+                self.aside(&text);
                 self.open_thought = !text.ends_with('\n');
             }
             ThoughtEvent::Stop => self.end_thought(),
+        }
+    }
+
+    /// Something beside the answer, for people.
+    fn aside(&self, text: &str) {
+        match self.dim {
+            true => eprint!("{DIM}{text}{PLAIN}"),
+            false => eprint!("{text}"),
         }
     }
 
@@ -121,7 +126,9 @@ impl Output {
                 for refusal in &report.refusals {
                     eprintln!("denied: {}", safe::line(refusal));
                 }
-                eprintln!("{}", safe::line(&usage_line(report, model, kept, files)));
+                let line = usage_line(report, model, kept, files);
+                self.aside(&safe::line(&line));
+                eprintln!();
             }
             return Ok(());
         }
