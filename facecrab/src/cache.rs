@@ -17,7 +17,7 @@ pub(crate) fn find(
     for cache in caches {
         for repo in [repo.to_owned(), format!("{repo}-GGUF")] {
             let folder = cache.join(format!("models--{}", repo.replace('/', "--")));
-            searched.push(folder.clone());
+            searched.push(folder.display().to_string());
             let Some(snapshot) = snapshot(&folder, revision) else {
                 continue;
             };
@@ -31,6 +31,7 @@ pub(crate) fn find(
                 _ => {
                     return Err(AssetError::Ambiguous {
                         spec: id.to_owned(),
+                        none: false,
                         candidates: models.iter().map(|files| name(&files[0])).collect(),
                     });
                 }
@@ -192,12 +193,6 @@ mod tests {
         let AssetError::NotFound { searched, .. } = error else {
             panic!("{error}");
         };
-        assert_eq!(
-            searched,
-            [
-                Path::new("c/models--o--x"),
-                Path::new("c/models--o--x-GGUF")
-            ]
-        );
+        assert_eq!(searched, ["c/models--o--x", "c/models--o--x-GGUF"]);
     }
 }

@@ -69,7 +69,7 @@ impl Facecrab {
             ModelSource::File(path) if path.exists() => asset(vec![path.clone()]),
             ModelSource::File(path) => Err(AssetError::NotFound {
                 spec: spec.id(),
-                searched: vec![path.clone()],
+                searched: vec![path.display().to_string()],
             }),
             ModelSource::Hub {
                 repo,
@@ -173,6 +173,8 @@ mod tests {
     fn a_missing_file_says_where_it_was_looked_for() {
         let path = dir("missing").join("x.gguf");
         let error = Facecrab::new(vec![]).find(&file_spec(&path)).unwrap_err();
-        assert!(matches!(error, AssetError::NotFound { searched, .. } if searched == [path]));
+        assert!(
+            matches!(error, AssetError::NotFound { searched, .. } if searched == [path.display().to_string()])
+        );
     }
 }

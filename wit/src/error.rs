@@ -121,20 +121,22 @@ pub enum AssetError {
         /// The spec, canonical.
         spec: String,
     },
-    /// Nothing of that name is on this machine.
-    #[error("model {spec} is not on this machine (looked in {})", list(searched))]
+    /// Nothing of that name is on this machine, nor on the hub.
+    #[error("model {spec} was not found (looked in {})", searched.join(", "))]
     NotFound {
         /// The spec, canonical.
         spec: String,
-        /// Where it was looked for.
-        searched: Vec<PathBuf>,
+        /// Where it was looked for: folders and pages.
+        searched: Vec<String>,
     },
-    /// Several files fit the spec.
-    #[error("model {spec} is ambiguous: {}", candidates.join(", "))]
+    /// Several files fit the spec, or none fits its quant.
+    #[error("model {spec}: {} (there is: {})", if *none { "no file has this quant" } else { "several files fit" }, candidates.join(", "))]
     Ambiguous {
         /// The spec, canonical.
         spec: String,
-        /// What fits.
+        /// Whether no file fits; else several do.
+        none: bool,
+        /// The quants or files there are.
         candidates: Vec<String>,
     },
     /// The file is there and is not a model.
@@ -153,27 +155,80 @@ pub enum AssetError {
         /// What the system said.
         reason: String,
     },
+    /// The network is forbidden (`HF_HUB_OFFLINE`).
+    #[error("offline: {what} would have been fetched")]
+    Offline {
+        /// What would have been fetched.
+        what: String,
+    },
+    /// The hub wants to know who asks, or whether its terms were accepted.
+    #[error("{repo} is gated or private: the hub answered {status}")]
+    Gated {
+        /// `org/repo`.
+        repo: String,
+        /// The page on which access is asked for.
+        page: String,
+        /// 401 or 403.
+        status: u16,
+        /// Whether a token was sent.
+        token: bool,
+    },
+    /// A server could not be reached, or broke off too often.
+    #[error("{url}: {reason}")]
+    Network {
+        /// What was asked for, without secrets.
+        url: String,
+        /// What went wrong, at the last of so many tries.
+        reason: String,
+    },
+    /// What arrived is not what the hub announced.
+    #[error("{file}: {reason}")]
+    Corrupt {
+        /// The file's name in its repository, or its URL.
+        file: String,
+        /// What differs: length, sha256, range.
+        reason: String,
+    },
+    /// The disk has no room for the file.
+    #[error("{} has no room: {needed} bytes are needed, {free} are free", path.display())]
+    DiskFull {
+        /// Where the file was to go.
+        path: PathBuf,
+        /// Bytes still to be written.
+        needed: u64,
+        /// Bytes there are.
+        free: u64,
+    },
 }
 
 impl AssetError {
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotGranted { spec } => Some(format!("grant it with --model {spec}")),
-            Self::NotFound { .. } => Some(
-                "put the GGUF file there, or name one by path: --model ./file.gguf; \
-                 --engine pinky needs no weights"
-                    .into(),
+        Some(match self {
+            Self::NotGranted { spec } => format!("grant it with --model {spec}"),
+            Self::NotFound { .. } => "check the name, or give the path of a GGUF file: \
+                 ./file.gguf; --engine pinky needs no weights"
+                .into(),
+            Self::Ambiguous { .. } => "name the quant: org/repo:QUANT".into(),
+            Self::Invalid { .. } => "give the path of a GGUF file".into(),
+            Self::Offline { .. } => "unset HF_HUB_OFFLINE to fetch it".into(),
+            Self::Gated { page, token, .. } => {
+                let token = match token {
+                    true => "the token that was sent (HF_TOKEN) may not read it",
+                    false => "set HF_TOKEN to a token that may read it",
+                };
+                format!("ask for access on {page}; {token}")
+            }
+            Self::Network { .. } => "try again: what was fetched so far is kept".into(),
+            Self::Corrupt { .. } => "nothing of it was registered; try again, or another \
+                 mirror (HF_ENDPOINT)"
+                .into(),
+            Self::DiskFull { needed, free, .. } => format!(
+                "free {} bytes, or move the cache with HF_HOME",
+                needed.saturating_sub(*free)
             ),
-            Self::Ambiguous { .. } => Some("name the quant: org/repo:QUANT".into()),
-            Self::Invalid { .. } => Some("give the path of a GGUF file".into()),
-            Self::Io { .. } => None,
-        }
+            Self::Io { .. } => return None,
+        })
     }
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    let names: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
-    names.join(", ")
 }
 
 /// Inference failed.

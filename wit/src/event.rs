@@ -166,6 +166,43 @@ impl InferenceEvent {
     }
 }
 
+/// How far a model is on its way to this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum AssetEvent {
+    /// Finding out what the spec means.
+    Resolving {
+        /// The spec, canonical.
+        spec: String,
+    },
+    /// Another process fetches the same file; its progress follows as [`AssetEvent::Bytes`].
+    Queued {
+        /// The file's name.
+        file: String,
+    },
+    /// Bytes of a file that are here.
+    Bytes {
+        /// The file's name.
+        file: String,
+        /// Bytes here, what an earlier attempt left included.
+        done: u64,
+        /// Bytes in all, where that is known.
+        total: Option<u64>,
+    },
+    /// Checking a file's sha256.
+    Verifying {
+        /// The file's name.
+        file: String,
+    },
+    /// The model can be opened. Always last.
+    Ready {
+        /// The spec, canonical.
+        spec: String,
+        /// Bytes of all its files.
+        size: u64,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

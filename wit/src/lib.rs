@@ -23,10 +23,10 @@ pub use error::{
     ProtocolError, SandboxError,
 };
 pub use event::{
-    Completion, FinishReason, InferenceEvent, Role, ThoughtEvent, ToolCall, Turn, Usage,
+    AssetEvent, Completion, FinishReason, InferenceEvent, Role, ThoughtEvent, ToolCall, Turn, Usage,
 };
 pub use guest::{Check, Fragment, Level, Note, Observation, TestCase};
-pub use manifest::{Defaults, ModelEntry, UserManifest, parse_toml};
+pub use manifest::{Defaults, ModelEntry, UserManifest, locate_toml, parse_toml};
 pub use spec::{ModelSource, ModelSpec, SpecError};
 
 /// The WIT package this crate mirrors, with its version.

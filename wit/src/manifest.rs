@@ -79,7 +79,7 @@ impl UserManifest {
         let manifest: Self = parse_toml(file, text, 1)?;
         let at = |table: &[&str], e: ConfigError| {
             let path: Vec<&str> = table.iter().copied().chain(e.field.split('.')).collect();
-            locate(file, text, &path, e.to_string())
+            locate_toml(file, text, 1, &path, e.to_string())
         };
         manifest
             .config_defaults()
@@ -90,8 +90,10 @@ impl UserManifest {
                 .entry_config(entry)
                 .build()
                 .map_err(|e| at(&["models", name], e))?;
-            ModelSource::parse(&entry.source)
-                .map_err(|e| locate(file, text, &["models", name, "source"], e.to_string()))?;
+            ModelSource::parse(&entry.source).map_err(|e| {
+                let path = ["models", name, "source"];
+                locate_toml(file, text, 1, &path, e.to_string())
+            })?;
         }
         Ok(manifest)
     }
@@ -169,9 +171,17 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// An error about the value at `path`, with the position of its innermost key that
-/// the text spells out.
-fn locate(file: &Path, text: &str, path: &[&str], reason: String) -> ManifestError {
+/// An error about a value that parsed and is wrong all the same: it names `path`, and the
+/// position of the innermost key of it that the text spells out.
+///
+/// `first_line` is as for [`parse_toml`].
+pub fn locate_toml(
+    file: impl AsRef<Path>,
+    text: &str,
+    first_line: usize,
+    path: &[&str],
+    reason: String,
+) -> ManifestError {
     let mut span = None;
     if let Ok(document) = toml::de::DeTable::parse(text) {
         let mut table = document.get_ref();
@@ -188,8 +198,8 @@ fn locate(file: &Path, text: &str, path: &[&str], reason: String) -> ManifestErr
     }
     let position = span.map(|span| position(text, span.start));
     ManifestError {
-        file: file.to_owned(),
-        line: position.map(|(line, _)| line),
+        file: file.as_ref().to_owned(),
+        line: position.map(|(line, _)| line + first_line - 1),
         column: position.map(|(_, column)| column),
         key: Some(path.join(".")),
         reason,
