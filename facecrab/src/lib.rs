@@ -71,6 +71,10 @@ impl Facecrab {
                 spec: spec.id(),
                 searched: vec![path.display().to_string()],
             }),
+            ModelSource::Url { url, .. } => Err(AssetError::NotFound {
+                spec: spec.id(),
+                searched: vec![url.clone()],
+            }),
             ModelSource::Hub {
                 repo,
                 quant,

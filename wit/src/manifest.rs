@@ -98,6 +98,28 @@ impl UserManifest {
         Ok(manifest)
     }
 
+    /// This manifest laid over another: its own entries and defaults win, one by one.
+    pub fn over(mut self, base: UserManifest) -> Self {
+        for (name, entry) in base.models {
+            self.models.entry(name).or_insert(entry);
+        }
+        let base = base.defaults;
+        let config = self.config_defaults().or(&PartialConfig {
+            behavior: base.behavior,
+            sampling: base.sampling,
+        });
+        let own = self.defaults;
+        self.defaults = Defaults {
+            model: own.model.or(base.model),
+            quant: own.quant.or(base.quant),
+            engine: own.engine.or(base.engine),
+            strategy: own.strategy.or(base.strategy),
+            behavior: config.behavior,
+            sampling: config.sampling,
+        };
+        self
+    }
+
     /// Resolves a name of this manifest, or a spec it does not name, with the global
     /// defaults filled in.
     pub fn resolve(&self, name: &str) -> Result<ModelSpec, GeniusError> {
@@ -257,6 +279,18 @@ strategy = "keep-alive"
         let spec = manifest.resolve("a/b:Q8_0").unwrap();
         assert_eq!(spec.id(), "a/b:Q8_0");
         assert_eq!(spec.config.sampling.temperature, Some(0.5));
+    }
+
+    #[test]
+    fn a_manifest_laid_over_another_wins_entry_by_entry() {
+        let base = UserManifest::parse("base.toml", MANIFEST).unwrap();
+        let text = "[defaults]\nquant = 'Q8_0'\n[models.local]\nsource = 'a/b'\n";
+        let both = UserManifest::parse("own.toml", text).unwrap().over(base);
+        assert_eq!(both.resolve("local").unwrap().id(), "a/b:Q8_0");
+        assert_eq!(both.defaults.model.as_deref(), Some("small"));
+        let small = both.resolve("small").unwrap();
+        assert_eq!(small.config.sampling.temperature, Some(0.1));
+        assert_eq!(small.config.sampling.seed, Some(7));
     }
 
     #[test]

@@ -11,7 +11,7 @@ const SPEC_BYTES_LIMIT: usize = 512;
 /// A model spec cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "{spec:?} is not a model spec: {reason} (expected org/repo[:QUANT][@revision] or a path to a .gguf file)"
+    "{spec:?} is not a model spec: {reason} (expected org/repo[:QUANT][@revision], a path to a .gguf file, or https://….gguf#sha256=HEX)"
 )]
 pub struct SpecError {
     /// What was given, cut to 80 characters.
@@ -34,10 +34,18 @@ pub enum ModelSource {
     },
     /// A file on this machine.
     File(PathBuf),
+    /// A file on the web, known by its digest.
+    Url {
+        /// `https://…/file.gguf`, without a fragment.
+        url: String,
+        /// 64 hexadecimal digits, lower case.
+        sha256: String,
+    },
 }
 
 impl ModelSource {
-    /// Parses `org/repo[:QUANT][@revision]`, or a path that ends in `.gguf`.
+    /// Parses `org/repo[:QUANT][@revision]`, a path that ends in `.gguf`, or
+    /// `https://…/file.gguf#sha256=HEX`.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         let fail = |reason| {
             Err(SpecError {
@@ -50,6 +58,9 @@ impl ModelSource {
         }
         if text.chars().any(char::is_control) {
             return fail("it has control characters");
+        }
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return Self::parse_url(text).or_else(fail);
         }
         if text.to_ascii_lowercase().ends_with(".gguf") {
             return Ok(Self::File(PathBuf::from(text)));
@@ -90,6 +101,33 @@ impl ModelSource {
     }
 }
 
+impl ModelSource {
+    fn parse_url(text: &str) -> Result<Self, &'static str> {
+        let rest = text
+            .strip_prefix("https://")
+            .ok_or("a model is fetched over https only")?;
+        let (place, sha256) = rest
+            .split_once("#sha256=")
+            .ok_or("a URL needs its digest: https://…/file.gguf#sha256=HEX")?;
+        let sha256 = sha256.to_ascii_lowercase();
+        if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err("a sha256 has 64 hexadecimal digits");
+        }
+        let (host, path) = place.split_once('/').ok_or("the URL has no path")?;
+        // A user name in a URL would end up in logs and in the registry.
+        if host.is_empty() || host.contains('@') || place.contains(char::is_whitespace) {
+            return Err("the URL has no plain host");
+        }
+        if !path.to_ascii_lowercase().ends_with(".gguf") {
+            return Err("the URL does not name a .gguf file");
+        }
+        Ok(Self::Url {
+            url: format!("https://{place}"),
+            sha256,
+        })
+    }
+}
+
 impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,6 +146,7 @@ impl fmt::Display for ModelSource {
                 Ok(())
             }
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Url { url, sha256 } => write!(f, "{url}#sha256={sha256}"),
         }
     }
 }
@@ -174,6 +213,27 @@ mod tests {
             ModelSource::parse("./models/x.GGUF").unwrap(),
             ModelSource::File("./models/x.GGUF".into())
         );
+    }
+
+    #[test]
+    fn a_url_needs_https_and_a_digest() {
+        let digest = "aB".repeat(32);
+        let text = format!("https://example.org/m/x.gguf#sha256={digest}");
+        let ModelSource::Url { url, sha256 } = ModelSource::parse(&text).unwrap() else {
+            panic!("{text}");
+        };
+        assert_eq!(url, "https://example.org/m/x.gguf");
+        assert_eq!(sha256, digest.to_ascii_lowercase());
+        for (bad, why) in [
+            (text.replace("https", "http"), "https only"),
+            ("https://example.org/x.gguf".into(), "digest"),
+            (text.replace("aB", "zz"), "hexadecimal"),
+            (text.replace("example.org", "u:p@example.org"), "plain host"),
+            (text.replace(".gguf", ".bin"), ".gguf"),
+        ] {
+            let error = ModelSource::parse(&bad).unwrap_err();
+            assert!(error.reason.contains(why), "{bad}: {error}");
+        }
     }
 
     #[test]
