@@ -9,6 +9,7 @@ pub mod brainstem;
 mod config;
 mod error;
 mod event;
+pub mod gguf;
 mod guest;
 mod manifest;
 mod spec;
