@@ -153,7 +153,7 @@ pub struct Request {
     pub id: RequestId,
     /// Who asks: the run's id.
     pub guest: String,
-    /// The model's id.
+    /// Names the load; see [`crate::ModelSpec::load_key`].
     pub model: String,
     /// Bytes of all turns.
     pub prompt_bytes: u64,

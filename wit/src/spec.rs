@@ -155,7 +155,7 @@ impl fmt::Display for ModelSource {
 /// and the global defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
-    /// Where the weights come from. Two specs with one source share one load.
+    /// Where the weights come from. Specs of one source and engine share one load.
     pub source: ModelSource,
     /// The backend to run it; the host's default if `None`.
     pub engine: Option<String>,
@@ -176,9 +176,18 @@ impl ModelSpec {
         }
     }
 
-    /// The canonical text that names the model: in logs, to policies, as a key.
+    /// The canonical text that names the model.
     pub fn id(&self) -> String {
         self.source.to_string()
+    }
+
+    /// What names a load of it, in logs and to policies: the id, and the engine where one
+    /// is chosen, as in `org/repo:Q4_K_M on pinky`.
+    pub fn load_key(&self) -> String {
+        match &self.engine {
+            Some(engine) => format!("{} on {engine}", self.id()),
+            None => self.id(),
+        }
     }
 }
 

@@ -21,6 +21,9 @@ pub enum RawEvent {
     Prefilled {
         /// Tokens of the whole prompt, reused ones included.
         prompt_tokens: u32,
+        /// Whether the prompt's template ends inside an open thought, so that the first
+        /// token is text of that thought.
+        in_thought: bool,
     },
     /// One token's bytes: any bytes, perhaps part of a UTF-8 sequence, perhaps none.
     Token(Vec<u8>),

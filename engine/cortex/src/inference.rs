@@ -5,7 +5,7 @@ use futures::Stream;
 use futures::stream::FusedStream;
 use futures::task::AtomicWaker;
 use rusty_genius_core::{
-    Behavior, Completion, EngineError, FinishReason, InferenceConfig, InferenceEvent, Usage,
+    Completion, EngineError, FinishReason, InferenceConfig, InferenceEvent, Usage,
 };
 use std::collections::VecDeque;
 use std::fmt;
@@ -97,27 +97,7 @@ impl Shared {
 impl Inference {
     /// The events of `raw`. Nothing happens before the first poll.
     pub fn new(raw: RawStream, config: &InferenceConfig, clock: Arc<dyn Clock>) -> Self {
-        let machine = OutputMachine::new(config.behavior());
-        Self::with_machine(raw, machine, config.behavior(), clock)
-    }
-
-    /// The same, for a prompt that ends with `<think>` already: the answer begins inside
-    /// a thought.
-    pub fn starting_in_thought(
-        raw: RawStream,
-        config: &InferenceConfig,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let machine = OutputMachine::starting_in_thought(config.behavior());
-        Self::with_machine(raw, machine, config.behavior(), clock)
-    }
-
-    fn with_machine(
-        raw: RawStream,
-        machine: OutputMachine,
-        behavior: &Behavior,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+        let behavior = config.behavior();
         Self {
             shared: Arc::new(Shared {
                 raw: Mutex::new(Some(raw)),
@@ -125,7 +105,7 @@ impl Inference {
                 reader: AtomicWaker::new(),
             }),
             clock,
-            machine,
+            machine: OutputMachine::new(behavior),
             engine: "backend".into(),
             max_tokens: behavior.max_tokens,
             queue: VecDeque::new(),
@@ -171,8 +151,15 @@ impl Inference {
 
     fn take(&mut self, event: Option<Result<RawEvent, EngineError>>) {
         match event {
-            Some(Ok(RawEvent::Prefilled { prompt_tokens })) => {
+            Some(Ok(RawEvent::Prefilled {
+                prompt_tokens,
+                in_thought,
+            })) => {
                 self.usage.prompt_tokens = prompt_tokens;
+                // Later it could only tear apart what the machine holds back.
+                if in_thought && self.usage.completion_tokens == 0 {
+                    self.machine.begin_in_thought();
+                }
             }
             Some(Ok(RawEvent::Token(bytes))) => self.token(&bytes),
             Some(Ok(RawEvent::End(RawEnd::Stop))) => self.end(FinishReason::Stop),

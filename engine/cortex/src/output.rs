@@ -70,10 +70,15 @@ impl OutputMachine {
     /// `<think>` themselves. The thought's start is the first event.
     pub fn starting_in_thought(behavior: &Behavior) -> Self {
         let mut machine = Self::new(behavior);
-        machine.tags = TagScanner::in_thought();
-        machine.sink.in_thought = true;
-        machine.sink.announce = true;
+        machine.begin_in_thought();
         machine
+    }
+
+    /// Opens the thought that the prompt opened. Only before the first byte.
+    pub(crate) fn begin_in_thought(&mut self) {
+        self.tags = TagScanner::in_thought();
+        self.sink.in_thought = true;
+        self.sink.announce = true;
     }
 
     /// Takes one token's bytes and appends what is certain now to `out`.

@@ -232,8 +232,10 @@ impl Stream for PinkyStream {
         match this.state {
             State::Prefill => {
                 this.state = State::Decode;
-                let prompt_tokens = this.prompt_tokens;
-                Poll::Ready(Some(Ok(RawEvent::Prefilled { prompt_tokens })))
+                Poll::Ready(Some(Ok(RawEvent::Prefilled {
+                    prompt_tokens: this.prompt_tokens,
+                    in_thought: false,
+                })))
             }
             State::Over => Poll::Ready(None),
             State::Decode => {

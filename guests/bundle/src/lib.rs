@@ -29,7 +29,7 @@ pub enum Kind {
     Workflow,
     /// A test scenario: world `scenario`.
     Scenario,
-    /// A workflow that attacks its host; each one is a test of the sandbox.
+    /// A guest that attacks its host, or lies to it; each one is a test.
     Hostile,
 }
 

@@ -10,6 +10,8 @@ use wasmtime::ResourceLimiter;
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 /// Bytes a journal note counts for besides its text, so that empty ones end too.
 const NOTE_BYTES: u64 = 16;
+/// Bytes a turn counts for besides its words, so that empty ones end too.
+const TURN_BYTES: usize = 16;
 
 /// Limits of one run. Each is enforced by the host, per run, whatever the guest does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,8 @@ pub struct Budget {
     pub sessions: u64,
     /// Generations at once. Default 16.
     pub inferences: u64,
-    /// Bytes of the turns, or of the text, of one request. Default 1 MiB.
+    /// Bytes of the turns, or of the text, of one request; each turn counts 16 more than
+    /// its words. Default 1 MiB.
     pub prompt: u64,
     /// Bytes said through `reply`. Default 64 MiB.
     pub reply: u64,
@@ -150,7 +153,9 @@ impl Meter {
     }
 
     pub(crate) fn check_prompt(&self, turns: &[Turn]) -> Result<(), BudgetError> {
-        self.check_text(turns.iter().map(|t| t.content.len()).sum())
+        // A turn without words costs the host and the model something too.
+        let bytes = turns.iter().map(|t| TURN_BYTES + t.content.len()).sum();
+        self.check_text(bytes)
     }
 
     pub(crate) fn check_text(&self, bytes: usize) -> Result<(), BudgetError> {

@@ -170,7 +170,7 @@ mod tests {
             fs::write(&path, &whole[..cut]).unwrap();
             assert!(cache.get(&engine, EMPTY).is_none(), "cut at {cut}");
         }
-        let mut flipped = whole.clone();
+        let mut flipped = whole;
         *flipped.last_mut().unwrap() ^= 1;
         fs::write(&path, flipped).unwrap();
         assert!(cache.get(&engine, EMPTY).is_none());

@@ -160,17 +160,50 @@ pub(crate) fn check_bytes(name: &str, bytes: &[u8]) -> Result<(), SandboxError> 
 
 /// The compiler's refusal of bytes that looked like a component.
 pub(crate) fn invalid(name: &str, error: &wasmtime::Error) -> SandboxError {
+    let cause = chain(error);
+    // Wasmtime has no type for it.
+    let (what, hint) = if cause.contains("pooling allocator") {
+        (
+            "it needs more than a guest gets",
+            "build it as fewer modules, with one memory and one table each",
+        )
+    } else {
+        (
+            "it is damaged or truncated",
+            "get the file again, or build it anew",
+        )
+    };
     SandboxError::NotAComponent {
         component: name.to_owned(),
-        reason: format!("it is damaged or truncated: {}", chain(error)),
-        hint: "get the file again, or build it anew".into(),
+        reason: format!("{what}: {cause}"),
+        hint: hint.to_owned(),
     }
 }
 
-/// An error's causes on one line, outermost first.
+/// Most characters of an error's causes.
+const CHAIN_LIMIT: usize = 1000;
+
+/// An error's causes on one line, outermost first. They may quote names from the
+/// component, which may be anything of any length.
 pub(crate) fn chain(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    causes.join(": ").replace('\n', " ")
+    plain(&causes.join(": "))
+}
+
+fn plain(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars().take(CHAIN_LIMIT) {
+        match c {
+            '\n' => line.push(' '),
+            // These turn the direction of what follows.
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                line.extend(c.escape_unicode());
+            }
+            c if c.is_control() => line.extend(c.escape_unicode()),
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 /// Refuses imports that nobody grants, each with its reason.
@@ -239,6 +272,14 @@ mod tests {
             assert!(!refusal.contains('\x1b'), "{refusal:?}");
         }
         assert!(check_bytes("x.wasm", COMPONENT_PREAMBLE).is_ok());
+    }
+
+    #[test]
+    fn an_errors_causes_are_one_line_without_control_characters() {
+        let error = wasmtime::Error::msg("the\n\u{1b}[31mcause\u{202e}").context("what");
+        assert_eq!(chain(&error), "what: the \\u{1b}[31mcause\\u{202e}");
+        let long = wasmtime::Error::msg("x".repeat(10_000));
+        assert_eq!(chain(&long).len(), CHAIN_LIMIT);
     }
 
     #[test]

@@ -16,11 +16,13 @@ use rusty_genius_core::{
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
-use wasmtime::{Store, Trap};
+use wasmtime::component::{ComponentNamedList, ComponentType, Instance, Lift, Lower};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 /// Most bytes of a workflow's arguments together: 1 MiB.
 const ARGS_LIMIT: usize = 1 << 20;
+/// Most bytes kept of what a guest says when it gives up: 16 KiB.
+const WORDS_LIMIT: usize = 16 << 10;
 
 /// What a run may use.
 #[derive(Debug, Clone)]
@@ -94,8 +96,9 @@ impl Sandbox {
     /// Runs a workflow to its end, or to the end of its budget. Dropping the future ends
     /// the run at once.
     ///
-    /// Errors: [`SandboxError::Host`] where the run could not begin. How it ended is in
-    /// the report.
+    /// Errors: [`SandboxError::MissingExport`], [`SandboxError::GuestUsage`] for more than
+    /// 1 MiB of arguments, [`SandboxError::Host`] where the run could not begin. How it
+    /// ended is in the report.
     pub async fn run_workflow(
         &self,
         guest: &Guest,
@@ -119,8 +122,8 @@ impl Sandbox {
                 message: "the arguments have more than 1 MiB together".to_owned(),
             });
         }
-        let prepared = self.prepare(guest, job)?;
-        Ok(prepared.call(guest.clone(), Export::Run, (args,)))
+        let prepared = self.prepare(guest, Export::Run, job)?;
+        Ok(prepared.call(guest.clone(), (args,)))
     }
 
     /// Runs one test case through a scenario. As [`Sandbox::run_workflow`].
@@ -130,26 +133,73 @@ impl Sandbox {
         case: TestCase,
         job: Job,
     ) -> Result<Report<Observation>, SandboxError> {
-        let prepared = self.prepare(guest, job)?;
+        let prepared = self.prepare(guest, Export::RunCase, job)?;
         let model = prepared.desk.grant.model.clone();
         let case = convert::case_out(case, model.id());
-        let report: Report<scenarios::Observation> =
-            prepared.call(guest.clone(), Export::RunCase, (case,)).await;
+        let report: Report<scenarios::Observation> = prepared.call(guest.clone(), (case,)).await;
         let engine = model.engine.unwrap_or_default();
         Ok(report.map(|seen| convert::observation_in(seen, &engine)))
     }
 
-    fn prepare(&self, guest: &Guest, job: Job) -> Result<Prepared, SandboxError> {
-        let scratch = Scratch::create(&self.0.scratch_root, guest.name())?;
-        let desk = Desk {
+    /// Makes a directory as each run gets one: for start-up checks and benchmarks.
+    pub fn scratch(&self, name: &str) -> Result<Scratch, SandboxError> {
+        Scratch::create(&self.0.scratch_root, name)
+    }
+
+    /// Instantiates the guest as a run does, and drops it uncalled: for start-up checks
+    /// and benchmarks. Without a limit of time; a guest's start functions do run.
+    ///
+    /// Errors: [`SandboxError::Host`], also where it traps.
+    pub async fn instantiate(
+        &self,
+        guest: &Guest,
+        job: Job,
+        scratch: &Scratch,
+    ) -> Result<(), SandboxError> {
+        let _running = self.0.ticker.running();
+        let desk = self.desk(job.grant, &job.budget, scratch);
+        match self.start(guest, &desk, scratch, job.reply).await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(SandboxError::Host {
+                what: format!("instantiating {}", guest.name()),
+                reason: chain(&e),
+            }),
+        }
+    }
+
+    fn desk(&self, grant: Grant, budget: &Budget, scratch: &Scratch) -> Desk {
+        Desk {
             stem: self.0.stem.clone(),
-            grant: Arc::new(job.grant),
-            meter: Meter::new(job.budget.clone()),
+            grant: Arc::new(grant),
+            meter: Meter::new(budget.clone()),
             run: scratch.id().into(),
-        };
+        }
+    }
+
+    /// The guest in a store of its own, started but not called.
+    async fn start(
+        &self,
+        guest: &Guest,
+        desk: &Desk,
+        scratch: &Scratch,
+        reply: Option<Sender<Vec<Fragment>>>,
+    ) -> wasmtime::Result<(Store<Ctx>, Instance)> {
+        let ctx = Ctx::new(desk.clone(), scratch, reply)?;
+        let mut store = Store::new(&self.0.engine, ctx);
+        store.limiter(|ctx| &mut ctx.memory);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let instance = guest.pre.instantiate_async(&mut store).await?;
+        Ok((store, instance))
+    }
+
+    fn prepare(&self, guest: &Guest, export: Export, job: Job) -> Result<Prepared, SandboxError> {
+        guest.check_export(export)?;
+        let scratch = self.scratch(guest.name())?;
         Ok(Prepared {
             sandbox: self.clone(),
-            desk,
+            export,
+            desk: self.desk(job.grant, &job.budget, &scratch),
             budget: job.budget,
             reply: job.reply,
             scratch,
@@ -168,6 +218,7 @@ impl<T: ComponentType + Lift + Send + Sync + 'static> Answer for T {}
 /// A run that has not begun.
 struct Prepared {
     sandbox: Sandbox,
+    export: Export,
     desk: Desk,
     budget: Budget,
     reply: Option<Sender<Vec<Fragment>>>,
@@ -175,7 +226,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn call<P, R>(mut self, guest: Guest, export: Export, params: P) -> Report<R>
+    async fn call<P, R>(mut self, guest: Guest, params: P) -> Report<R>
     where
         P: Params,
         R: Answer,
@@ -185,7 +236,7 @@ impl Prepared {
         let reply = self.reply.take();
         let result = {
             let _running = self.sandbox.0.ticker.running();
-            let work = pin!(self.work(&guest, export, params, reply));
+            let work = pin!(self.work(&guest, params, reply));
             let deadline = clock.sleep(self.budget.wall_time);
             // The guest gives way every tick, so that the deadline is seen whatever it
             // does; leaving drops the store, and with it all the guest held.
@@ -202,7 +253,6 @@ impl Prepared {
     async fn work<P, R>(
         &self,
         guest: &Guest,
-        export: Export,
         params: P,
         reply: Option<Sender<Vec<Fragment>>>,
     ) -> Result<R, GeniusError>
@@ -210,21 +260,24 @@ impl Prepared {
         P: Params,
         R: Answer,
     {
-        guest.check_export(export)?;
-        let run = async {
-            let ctx = Ctx::new(self.desk.clone(), &self.scratch, reply)?;
-            let mut store = Store::new(&self.sandbox.0.engine, ctx);
-            store.limiter(|ctx| &mut ctx.memory);
-            store.set_epoch_deadline(1);
-            store.epoch_deadline_async_yield_and_update(1);
-            let instance = guest.pre.instantiate_async(&mut store).await?;
-            let function = instance
-                .get_typed_func::<P, (Result<R, types::Failure>,)>(&mut store, export.name())?;
-            store
-                .run_concurrent(async |accessor| function.call_concurrent(accessor, params).await)
-                .await?
-        };
-        match run.await {
+        let (mut store, instance) = self
+            .sandbox
+            .start(guest, &self.desk, &self.scratch, reply)
+            .await
+            .map_err(|e| self.trap(guest, &e))?;
+        let export = self.export.name();
+        let function = instance
+            .get_typed_func::<P, (Result<R, types::Failure>,)>(&mut store, export)
+            .map_err(|e| SandboxError::MissingExport {
+                component: guest.name().to_owned(),
+                export: export.to_owned(),
+                reason: format!("it exports one of another type: {}", chain(&e)),
+            })?;
+        let answer = store
+            .run_concurrent(async |accessor| function.call_concurrent(accessor, params).await)
+            .await
+            .and_then(|answer| answer);
+        match answer {
             Ok((Ok(answer),)) => Ok(answer),
             Ok((Err(failure),)) => Err(self.failure(guest, failure)),
             Err(error) => Err(self.trap(guest, &error)),
@@ -236,9 +289,11 @@ impl Prepared {
         let component = guest.name().to_owned();
         match failure {
             types::Failure::Usage(message) => {
+                let message = cut(message);
                 SandboxError::GuestUsage { component, message }.into()
             }
             types::Failure::Failed(message) => {
+                let message = cut(message);
                 SandboxError::GuestFailed { component, message }.into()
             }
             types::Failure::Host(error) => {
@@ -260,6 +315,13 @@ impl Prepared {
         let component = guest.name().to_owned();
         if self.desk.meter.starved() {
             return self.desk.meter.error(BudgetResource::Memory).into();
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return SandboxError::Host {
+                what: format!("finding room for {component}"),
+                reason: format!("too many guests run at once: {}", chain(error)),
+            }
+            .into();
         }
         if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
             let message = format!("it exited with code {}", exit.0);
@@ -285,4 +347,15 @@ impl Prepared {
             scratch: self.scratch,
         }
     }
+}
+
+/// A guest's last words, as many as a person may want to read.
+fn cut(mut words: String) -> String {
+    if words.len() > WORDS_LIMIT {
+        let bytes = words.len();
+        words.truncate(words.floor_char_boundary(WORDS_LIMIT));
+        words.shrink_to_fit();
+        words += &format!("… ({bytes} bytes in all)");
+    }
+    words
 }

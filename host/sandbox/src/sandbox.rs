@@ -3,7 +3,7 @@
 use crate::bindings;
 use crate::cache::Cache;
 use crate::guest::{self, Guest};
-use crate::host::{Ctx, Host};
+use crate::host::{Ctx, Host, add_clock_to_linker};
 use crate::ticker::Ticker;
 use rusty_genius_core::SandboxError;
 use rusty_genius_stem::Stem;
@@ -66,6 +66,7 @@ impl Sandbox {
             .map_err(failed)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        add_clock_to_linker(&mut linker).map_err(failed)?;
         bindings::Host_::add_to_linker::<_, Host>(&mut linker, |ctx| ctx).map_err(failed)?;
         let cache = match &config.cache_dir {
             Some(dir) => Cache::open(dir, &engine)?,

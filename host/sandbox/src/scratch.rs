@@ -96,12 +96,57 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if !self.keep {
-            // It may be gone already: a guest can do what it likes inside, and so can
-            // whoever cleans `target`.
-            let _ = self.parent.remove_dir_all(&self.id);
+        if self.keep {
+            return;
+        }
+        // It may be gone already: whoever cleans `target` can do what they like. A file
+        // operation that the run left behind may still add something.
+        let remove = || {
+            clear(&self.dir)?;
+            self.parent.remove_dir(&self.id)
+        };
+        let _ = remove().or_else(|_| remove());
+    }
+}
+
+/// Empties a directory. A guest can nest directories deeper than the stack of whoever
+/// walks down into them, and than there are descriptors; so each is emptied at the top:
+/// its own directories move up there, and wait for their turn.
+fn clear(top: &Dir) -> io::Result<()> {
+    let mut directories = Vec::new();
+    for entry in top.entries()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            directories.push(entry.file_name());
+        } else {
+            entry.remove_file()?;
         }
     }
+    let mut number = 0_u64;
+    while let Some(name) = directories.pop() {
+        if top.remove_dir(&name).is_ok() {
+            continue;
+        }
+        let directory = top.open_dir(&name)?;
+        for entry in directory.entries()? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                entry.remove_file()?;
+                continue;
+            }
+            let moved = loop {
+                number += 1;
+                let free = number.to_string();
+                if top.symlink_metadata(&free).is_err() {
+                    break free;
+                }
+            };
+            directory.rename(entry.file_name(), top, &moved)?;
+            directories.push(moved.into());
+        }
+        top.remove_dir(&name)?;
+    }
+    Ok(())
 }
 
 /// `NAME-SECONDS-PID-N`, of characters that are safe in any file name.
@@ -146,6 +191,28 @@ mod tests {
         let kept = Scratch::create(&root(), "kept").unwrap().keep();
         assert!(kept.exists());
         std::fs::remove_dir_all(kept).unwrap();
+    }
+
+    #[test]
+    fn whatever_is_in_it_is_removed_however_wide_and_deep() {
+        let scratch = Scratch::create(&root(), "wide").unwrap();
+        let dir = scratch.dir();
+        // `1` and `2` are in the way of what moves up.
+        for path in ["1/2/3", "2/1/1", "a/b/c/d/e/f", "a/1/a/1", "empty"] {
+            dir.create_dir_all(path).unwrap();
+            dir.write(format!("{path}/file"), "x").unwrap();
+        }
+        dir.remove_file("empty/file").unwrap();
+        dir.write("file", "x").unwrap();
+        let mut deep = dir.try_clone().unwrap();
+        for _ in 0..100 {
+            deep.create_dir("d").unwrap();
+            deep.write("file", "x").unwrap();
+            deep = deep.open_dir("d").unwrap();
+        }
+        let path = scratch.path().to_owned();
+        drop(scratch);
+        assert!(!path.exists());
     }
 
     #[cfg(unix)]

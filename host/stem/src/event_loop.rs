@@ -2,24 +2,24 @@
 
 use crate::ledger::{Effect, Ledger};
 use crate::policy::Policy;
-use crate::stem::{Lease, Loaded, Observer};
+use crate::stem::{Ending, Lease, Loaded, Observer};
 use async_channel::{Receiver, WeakSender};
 use facecrab::Facecrab;
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, FutureExt, pending};
 use futures::stream::{FuturesUnordered, StreamExt};
-use rusty_genius_core::brainstem::{Event, RequestId};
+use rusty_genius_core::brainstem::{Event, Rejection, RequestId};
 use rusty_genius_core::{
     BrainstemInput, BrainstemOutput, EngineError, GeniusError, ModelSpec, ProtocolError, Usage,
 };
 use rusty_genius_cortex::{Clock, Cortex, LoadRequest, Model};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most events one message may lead to: a policy that answers every refusal with
-/// another bad command stops here.
-const CASCADE_LIMIT: usize = 1024;
+/// Most refusals that one message, load or timer may lead to: a policy that answers
+/// each with another bad command stops here. Its other commands still count.
+const REFUSALS_LIMIT: usize = 64;
 /// Most commands taken from one answer of a policy.
 const COMMANDS_LIMIT: usize = 1024;
 
@@ -29,6 +29,18 @@ pub(crate) struct Message {
     pub(crate) input: BrainstemInput,
     /// Where a request is answered; `None` for every other input.
     pub(crate) reply: Option<Reply>,
+}
+
+/// The loop's end of the channel.
+pub(crate) struct Inbox(pub(crate) Receiver<Message>);
+
+impl Drop for Inbox {
+    /// However the loop ended: whoever is in the queue learns it. Otherwise the message,
+    /// and the reply in it, would stay there as long as anybody holds a handle.
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
+    }
 }
 
 struct Pending {
@@ -51,8 +63,8 @@ pub(crate) struct EventLoop {
     clock: Arc<dyn Clock>,
     started: Duration,
     ledger: Ledger,
-    pending: HashMap<RequestId, Pending>,
-    resident: HashMap<String, Arc<Loaded>>,
+    pending: BTreeMap<RequestId, Pending>,
+    resident: BTreeMap<String, Arc<Loaded>>,
     loads: FuturesUnordered<BoxFuture<'static, Finished>>,
     events: VecDeque<Event>,
     closing: bool,
@@ -76,25 +88,26 @@ impl EventLoop {
             started: clock.now(),
             clock,
             ledger: Ledger::default(),
-            pending: HashMap::new(),
-            resident: HashMap::new(),
+            pending: BTreeMap::new(),
+            resident: BTreeMap::new(),
             loads: FuturesUnordered::new(),
             events: VecDeque::new(),
             closing: false,
         }
     }
 
-    pub(crate) async fn run(mut self, messages: Receiver<Message>) {
-        loop {
+    /// Runs until nobody holds a handle, or until nothing runs after a shutdown.
+    pub(crate) async fn run(mut self, inbox: Inbox) {
+        while !(self.closing && self.ledger.at_rest()) {
             let mut timer = match self.ledger.next_timer() {
                 Some(at) => self.clock.sleep(at.saturating_sub(self.now())),
                 None => pending().boxed(),
             }
             .fuse();
             futures::select! {
-                message = messages.recv().fuse() => match message {
+                message = inbox.0.recv().fuse() => match message {
                     Ok(message) => self.hear(message),
-                    Err(_) => return,
+                    Err(_) => break,
                 },
                 finished = self.loads.select_next_some() => self.finish_load(finished),
                 () = timer => {
@@ -104,6 +117,11 @@ impl EventLoop {
             }
             drop(timer);
             self.settle().await;
+            // A policy can keep the loop busy for ever: others get their turn.
+            async_std::task::yield_now().await;
+        }
+        for model in self.resident.keys().cloned().collect::<Vec<_>>() {
+            self.unload(model);
         }
     }
 
@@ -122,13 +140,14 @@ impl EventLoop {
                 self.ledger.arrive(request.clone());
                 self.events.push_back(Event::RequestArrived(request));
             }
-            (BrainstemInput::Cancel(id), _) => self.cancel(id),
+            (BrainstemInput::Cancel(id), _) => drop(self.take_back(id)),
             (BrainstemInput::Ended { id, usage }, _) => self.end(id, usage),
             (BrainstemInput::Shutdown, _) => {
                 self.closing = true;
                 for id in self.pending.keys().copied().collect::<Vec<_>>() {
-                    self.answer(id, Err(ProtocolError::Closed("the brainstem").into()));
-                    self.cancel(id);
+                    if let Some(reply) = self.take_back(id) {
+                        let _ = reply.send(Err(ProtocolError::Closed("the brainstem").into()));
+                    }
                 }
             }
             // A request nobody waits for.
@@ -136,10 +155,17 @@ impl EventLoop {
         }
     }
 
-    fn cancel(&mut self, id: RequestId) {
-        let model = self.pending.remove(&id).map(|p| p.model.id());
+    /// Takes back a request that waits. Nothing happens to one that was answered.
+    fn take_back(&mut self, id: RequestId) -> Option<Reply> {
+        let Pending { model, reply } = self.pending.remove(&id)?;
         self.ledger.cancel(id);
-        if let Some(model) = model.filter(|model| self.ledger.idle(model)) {
+        self.note_idle(model.load_key());
+        Some(reply)
+    }
+
+    /// Tells the policy if nobody uses or wants the model any more.
+    fn note_idle(&mut self, model: String) {
+        if self.ledger.idle(&model) {
             self.events.push_back(Event::ModelIdle(model));
         }
     }
@@ -173,13 +199,13 @@ impl EventLoop {
                 self.events.push_back(Event::ModelLoaded(model.clone()));
                 self.execute(effects);
                 // Everybody who wanted it may have gone while it loaded.
-                if self.ledger.idle(&model) {
-                    self.events.push_back(Event::ModelIdle(model));
-                }
+                self.note_idle(model);
             }
             Err(error) => {
                 for id in self.ledger.failed(&model) {
-                    self.answer(id, Err(error.clone()));
+                    if let Some(Pending { reply, .. }) = self.pending.remove(&id) {
+                        let _ = reply.send(Err(error.clone()));
+                    }
                 }
                 self.tell(BrainstemOutput::LoadFailed {
                     model: model.clone(),
@@ -190,18 +216,19 @@ impl EventLoop {
         }
     }
 
-    /// Lets the policy answer every event, and the events its commands lead to.
+    /// Lets the policy answer every event, and the events its commands lead to. These
+    /// are few: each but a refusal uses up a request that waits.
     async fn settle(&mut self) {
-        for _ in 0..CASCADE_LIMIT {
-            let Some(event) = self.events.pop_front() else {
-                return;
-            };
+        let mut patience = REFUSALS_LIMIT;
+        while let Some(event) = self.events.pop_front() {
             let state = self.ledger.state(self.now());
             let commands = self.policy.decide(&event, &state).await;
             for command in commands.into_iter().take(COMMANDS_LIMIT) {
                 match self.ledger.apply(&command, self.now()) {
                     Ok(effects) => self.execute(effects),
+                    Err(_) if patience == 0 => {}
                     Err(refusal) => {
+                        patience -= 1;
                         self.tell(BrainstemOutput::Refused {
                             command: command.clone(),
                             refusal,
@@ -211,35 +238,43 @@ impl EventLoop {
                 }
             }
         }
-        self.events.retain(|e| !matches!(e, Event::Refused(..)));
     }
 
     fn execute(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Load(model) => self.load(model),
-                Effect::Unload(model) => {
-                    if let Some(loaded) = self.resident.remove(&model) {
-                        loaded.evict();
-                    }
-                    self.tell(BrainstemOutput::Unloaded { model });
-                }
-                Effect::Reject(id, reason) => {
-                    self.tell(BrainstemOutput::Rejected { id, reason });
-                    let model = self.pending.get(&id).map(|p| p.model.id());
-                    let error = EngineError::Rejected {
-                        model: model.unwrap_or_default(),
-                        reason: reason.describe().to_owned(),
-                    };
-                    self.answer(id, Err(error.into()));
-                }
+                Effect::Unload(model) => self.unload(model),
+                Effect::Reject(id, reason) => self.reject(id, reason),
                 Effect::Start(id) => self.start(id),
             }
         }
     }
 
+    fn unload(&mut self, model: String) {
+        if let Some(loaded) = self.resident.remove(&model) {
+            loaded.evict();
+        }
+        self.tell(BrainstemOutput::Unloaded { model });
+    }
+
+    fn reject(&mut self, id: RequestId, reason: Rejection) {
+        let Some(Pending { model, reply }) = self.pending.remove(&id) else {
+            return;
+        };
+        self.tell(BrainstemOutput::Rejected { id, reason });
+        let model = model.id();
+        let error = EngineError::Rejected {
+            model: model.clone(),
+            reason: reason.describe().to_owned(),
+        };
+        let _ = reply.send(Err(error.into()));
+        // It may have been the last that kept a model from being idle.
+        self.note_idle(model);
+    }
+
     fn load(&mut self, model: String) {
-        let Some(pending) = self.pending.values().find(|p| p.model.id() == model) else {
+        let Some(pending) = self.pending.values().find(|p| p.model.load_key() == model) else {
             return;
         };
         self.tell(BrainstemOutput::Loading {
@@ -269,26 +304,23 @@ impl EventLoop {
         let Some(Pending { model, reply }) = self.pending.remove(&id) else {
             return;
         };
-        let (Some(loaded), Some(inbox)) = (self.resident.get(&model.id()), self.inbox.upgrade())
+        let (Some(loaded), Some(inbox)) =
+            (self.resident.get(&model.load_key()), self.inbox.upgrade())
         else {
             return;
         };
         self.tell(BrainstemOutput::Admitted { id });
         self.events.push_back(Event::GenerationStarted(id));
         let lease = Lease {
-            id,
             loaded: loaded.clone(),
-            usage: Usage::default(),
-            inbox,
+            ending: Ending {
+                id,
+                usage: Usage::default(),
+                inbox,
+            },
         };
         // Nobody there any more: the lease ends as it is dropped.
         let _ = reply.send(Ok(lease));
-    }
-
-    fn answer(&mut self, id: RequestId, answer: Result<Lease, GeniusError>) {
-        if let Some(pending) = self.pending.remove(&id) {
-            let _ = pending.reply.send(answer);
-        }
     }
 
     fn tell(&self, output: BrainstemOutput) {

@@ -10,6 +10,9 @@ use rusty_genius_core::brainstem::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Shortest timer: a policy that sets one for ever does not keep the loop from resting.
+const SHORTEST_TIMER: Duration = Duration::from_millis(1);
+
 /// Something the loop must do because a command was accepted or an event came.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
@@ -91,8 +94,8 @@ impl Ledger {
                 if !self.models.contains_key(model) {
                     return Err(Refusal::NotLoaded);
                 }
-                self.timers
-                    .insert(model.clone(), now.saturating_add(*after));
+                let after = (*after).max(SHORTEST_TIMER);
+                self.timers.insert(model.clone(), now.saturating_add(after));
                 Ok(vec![])
             }
             Command::ClearTimer(model) => {
@@ -107,7 +110,8 @@ impl Ledger {
         if self.models.contains_key(model) {
             return Err(Refusal::AlreadyLoaded);
         }
-        let request = self.waiting.values().find(|w| w.request.model == model);
+        // The youngest: it says what was asked last.
+        let request = self.waiting.values().rfind(|w| w.request.model == model);
         let strategy = request.ok_or(Refusal::UnknownRequest)?.request.strategy;
         let state = ModelState {
             model: model.to_owned(),
@@ -181,6 +185,11 @@ impl Ledger {
             .get(model)
             .is_some_and(|m| m.users == 0 && m.residency == Residency::Resident)
             && !self.waiting.values().any(|w| w.request.model == model)
+    }
+
+    /// Whether no generation runs.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.running.is_empty()
     }
 
     pub(crate) fn next_timer(&self) -> Option<Duration> {
@@ -309,6 +318,22 @@ mod tests {
         assert!(ledger.due(Duration::from_millis(999)).is_empty());
         assert_eq!(ledger.due(Duration::from_secs(1)), ["m"]);
         assert_eq!(ledger.next_timer(), None);
+    }
+
+    #[test]
+    fn a_model_is_treated_as_the_youngest_request_asks() {
+        let strategy = |ledger: &Ledger| ledger.state(NOW).models[0].strategy;
+        let asks = |id, strategy| Request {
+            strategy,
+            ..request(id, "m")
+        };
+        let mut ledger = Ledger::default();
+        ledger.arrive(asks(1, CortexStrategy::KeepAlive));
+        ledger.arrive(asks(2, CortexStrategy::Immediate));
+        load(&mut ledger, "m").unwrap();
+        assert_eq!(strategy(&ledger), CortexStrategy::Immediate);
+        ledger.arrive(asks(3, CortexStrategy::KeepAlive));
+        assert_eq!(strategy(&ledger), CortexStrategy::KeepAlive);
     }
 
     proptest! {

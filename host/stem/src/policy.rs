@@ -7,18 +7,16 @@ use rusty_genius_core::brainstem::{Command, Event, Request, State};
 /// Decides what the loop does. A pure step: the same events and states give the same
 /// commands, so that decisions can be recorded, replayed and simulated.
 ///
-/// The future lets a policy live in a sandbox; a native one is ready at once.
+/// The future lets a policy live in a sandbox; a native one is ready at once. The loop
+/// waits for it and does nothing else meanwhile, so whoever runs a policy of a stranger
+/// limits its time and answers in its place. A policy that panics ends the loop.
 pub trait Policy: Send {
     /// Answers an event. `state` is what the loop knows after it.
     fn decide<'a>(&'a mut self, event: &'a Event, state: &'a State) -> BoxFuture<'a, Vec<Command>>;
 }
 
 impl<P: Policy + ?Sized> Policy for Box<P> {
-    fn decide<'a>(
-        &'a mut self,
-        event: &'a Event,
-        state: &'a State,
-    ) -> BoxFuture<'a, Vec<Command>> {
+    fn decide<'a>(&'a mut self, event: &'a Event, state: &'a State) -> BoxFuture<'a, Vec<Command>> {
         (**self).decide(event, state)
     }
 }

@@ -6,7 +6,9 @@ use rusty_genius_core::{
     BudgetError, BudgetResource, FinishReason, GeniusError, InferenceConfig, InferenceEvent,
     ModelSpec, PartialConfig, ProtocolError, Role, Turn, Usage,
 };
-use rusty_genius_cortex::{Canceller, Inference as Generation, ModelSession, RawStream};
+use rusty_genius_cortex::{
+    Canceller, DEFAULT_ENGINE, Inference as Generation, ModelSession, RawStream,
+};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -57,9 +59,11 @@ impl Slot {
         let place = match &mut *held {
             Some(place) => place,
             empty => {
+                let session = loaded.model.open()?;
+                // The lease keeps the model from being unloaded: it does remember.
                 loaded.remember(self);
                 empty.insert(Place {
-                    session: loaded.model.open()?,
+                    session,
                     home: Arc::downgrade(loaded),
                 })
             }
@@ -73,18 +77,24 @@ impl Slot {
         let fork = Arc::new(Self::default());
         let home = held.as_ref().and_then(|place| place.home.upgrade());
         if let (Some(place), Some(home)) = (&*held, home) {
-            *lock(&fork.0) = Some(Place {
-                session: place.session.fork()?,
-                home: place.home.clone(),
-            });
-            home.remember(&fork);
+            let session = place.session.fork()?;
+            // No lease here, so the model may be unloaded at any moment. Under the lock:
+            // whoever unloads it then waits, and finds the place.
+            let mut room = lock(&fork.0);
+            if home.remember(&fork) {
+                *room = Some(Place {
+                    session,
+                    home: place.home.clone(),
+                });
+            }
         }
         Ok(fork)
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that can panic runs under these locks.
+    // Each change under these locks is one assignment: a panic of an engine between
+    // them leaves nothing half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -120,6 +130,9 @@ impl Session {
         }
         let config = config.or(&self.model.config).build()?;
         let claim = Claim::new(&self.talk, turns)?;
+        if claim.prompt_bytes() > HISTORY_LIMIT {
+            return Err(history_spent());
+        }
         let lease = self
             .stem
             .acquire(
@@ -132,8 +145,9 @@ impl Session {
         let raw = self
             .slot
             .generate(&lease.loaded, &claim.conversation(), &config)?;
+        let engine = self.model.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
         Ok(Inference {
-            generation: Generation::new(raw, &config, self.stem.clock()),
+            generation: Generation::new(raw, &config, self.stem.clock()).named(engine),
             claim: Some(claim),
             lease: Some(lease),
             answer: String::new(),
@@ -144,10 +158,12 @@ impl Session {
     ///
     /// Errors: [`ProtocolError::Busy`] while a generation runs.
     pub fn fork(&self) -> Result<Session, GeniusError> {
-        let talk = lock(&self.talk).clone();
-        if talk.busy {
-            return Err(ProtocolError::Busy.into());
-        }
+        // Its turn meanwhile: a clone must not begin to generate halfway.
+        let _claim = Claim::new(&self.talk, Vec::new())?;
+        let talk = Talk {
+            busy: false,
+            ..lock(&self.talk).clone()
+        };
         Ok(Session {
             talk: Arc::new(Mutex::new(talk)),
             slot: self.slot.fork()?,
@@ -177,9 +193,6 @@ impl Claim {
         let mut held = lock(talk);
         if held.busy {
             return Err(ProtocolError::Busy.into());
-        }
-        if held.bytes.saturating_add(bytes(&turns)) > HISTORY_LIMIT {
-            return Err(history_spent());
         }
         held.busy = true;
         Ok(Self {
@@ -233,7 +246,8 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// A handle that stops the generation from elsewhere.
+    /// A handle that stops the generation from elsewhere. The engine is free at once; the
+    /// model and the session are when this stream is read to its end, or dropped.
     pub fn canceller(&self) -> Canceller {
         self.generation.canceller()
     }
@@ -243,13 +257,14 @@ impl Inference {
         self.generation.usage()
     }
 
-    /// The generation is over: gives the model back, and the session its turn.
+    /// The generation is over: gives the session its turn, and the model back. In this
+    /// order, so that whoever hears of the end can go on with the session.
     fn end(&mut self, commit: bool) {
-        if let Some(mut lease) = self.lease.take() {
-            lease.usage = self.generation.usage();
-        }
         if let Some(claim) = self.claim.take().filter(|_| commit) {
             claim.commit(std::mem::take(&mut self.answer));
+        }
+        if let Some(mut lease) = self.lease.take() {
+            lease.ending.usage = self.generation.usage();
         }
     }
 }
@@ -276,6 +291,8 @@ impl Stream for Inference {
 
 impl Drop for Inference {
     fn drop(&mut self) {
+        // The engine's stream first: without its lease the model may be unloaded.
+        self.generation.canceller().cancel();
         self.end(false);
     }
 }

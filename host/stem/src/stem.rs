@@ -1,6 +1,6 @@
 //! The handle through which everybody talks to the loop.
 
-use crate::event_loop::{EventLoop, Message};
+use crate::event_loop::{EventLoop, Inbox, Message};
 use crate::policy::Policy;
 use crate::session::{Session, Slot};
 use async_channel::Sender;
@@ -12,13 +12,13 @@ use rusty_genius_core::{
 };
 use rusty_genius_cortex::{Clock, Cortex, Model};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Hears what the brainstem does, in order, on the loop's own task: it must be quick.
 pub type Observer = Arc<dyn Fn(&BrainstemOutput) + Send + Sync>;
 
 /// A running brainstem. Clones are handles to the same loop; it stops when the last
-/// handle, session and lease are gone.
+/// handle, session and lease are gone, or after [`Stem::shutdown`].
 #[derive(Clone)]
 pub struct Stem {
     inbox: Sender<Message>,
@@ -39,8 +39,8 @@ impl Stem {
         policy: impl Policy + 'static,
         observer: Observer,
     ) -> Self {
-        // Unbounded, because a lease tells its end from `drop`. Each sender waits for its
-        // answer before it asks again, so the queue is no longer than there are guests.
+        // Unbounded, because requests are taken back and leases end in `drop`, which
+        // cannot wait.
         let (inbox, messages) = async_channel::unbounded();
         let clock = cortex.clock().clone();
         let event_loop = EventLoop::new(
@@ -50,7 +50,7 @@ impl Stem {
             observer,
             inbox.downgrade(),
         );
-        async_std::task::spawn(event_loop.run(messages));
+        async_std::task::spawn(event_loop.run(Inbox(messages)));
         Self {
             inbox,
             next: Arc::new(AtomicU64::new(1)),
@@ -79,7 +79,7 @@ impl Stem {
         let request = Request {
             id,
             guest: guest.to_owned(),
-            model: model.id(),
+            model: model.load_key(),
             prompt_bytes,
             max_tokens,
             strategy: model.strategy,
@@ -95,11 +95,17 @@ impl Stem {
             reply: Some(reply),
         };
         self.inbox.try_send(message).map_err(|_| closed())?;
-        let _take_back = TakeBack { stem: self, id };
-        answer.await.map_err(|_| closed())?
+        let mut asker = Asker {
+            stem: self,
+            waits_for: Some(id),
+        };
+        let answer = answer.await;
+        asker.waits_for = None;
+        answer.map_err(|_| closed())?
     }
 
-    /// Lets what runs end and refuses what comes.
+    /// Lets what runs end; refuses what waits and what comes. When nothing runs any
+    /// more, every model is unloaded and the loop stops.
     pub fn shutdown(&self) {
         self.tell(BrainstemInput::Shutdown);
     }
@@ -115,53 +121,73 @@ impl Stem {
     }
 }
 
-/// Cancels a request whose asker went away. The loop ignores it for one that was
-/// answered.
-struct TakeBack<'a> {
+/// Takes its request back when it goes away unanswered. The loop may have answered
+/// meanwhile: then the lease in the answer ends, unseen.
+struct Asker<'a> {
     stem: &'a Stem,
-    id: RequestId,
+    waits_for: Option<RequestId>,
 }
 
-impl Drop for TakeBack<'_> {
+impl Drop for Asker<'_> {
     fn drop(&mut self) {
-        self.stem.tell(BrainstemInput::Cancel(self.id));
+        if let Some(id) = self.waits_for {
+            self.stem.tell(BrainstemInput::Cancel(id));
+        }
     }
 }
 
 /// A model in memory, with the sessions that hold a place in it.
 pub(crate) struct Loaded {
     pub(crate) model: Arc<dyn Model>,
-    slots: Mutex<Vec<Weak<Slot>>>,
+    /// `None` once it was unloaded.
+    slots: Mutex<Option<Vec<Weak<Slot>>>>,
 }
 
 impl Loaded {
     pub(crate) fn new(model: Arc<dyn Model>) -> Self {
         Self {
             model,
-            slots: Mutex::default(),
+            slots: Mutex::new(Some(Vec::new())),
         }
     }
 
-    /// Remembers a session's place, to free it when the model is unloaded.
-    pub(crate) fn remember(&self, slot: &Arc<Slot>) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|slot| slot.strong_count() > 0);
-        slots.push(Arc::downgrade(slot));
+    /// Remembers a session's place, to free it when the model is unloaded. False if it
+    /// was: nobody would free the place then.
+    pub(crate) fn remember(&self, slot: &Arc<Slot>) -> bool {
+        match self.slots().as_mut() {
+            Some(slots) => {
+                slots.retain(|slot| slot.strong_count() > 0);
+                slots.push(Arc::downgrade(slot));
+                true
+            }
+            None => false,
+        }
     }
 
     /// Frees every session's place.
     pub(crate) fn evict(&self) {
-        let slots = std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
-        for slot in slots.iter().filter_map(Weak::upgrade) {
+        let slots = self.slots().take();
+        for slot in slots.iter().flatten().filter_map(Weak::upgrade) {
             slot.clear();
         }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Option<Vec<Weak<Slot>>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The right to use a model that is in memory. It stays there until this is dropped.
 pub struct Lease {
-    pub(crate) id: RequestId,
     pub(crate) loaded: Arc<Loaded>,
+    /// After `loaded`, for fields are dropped in order: once the loop hears that the
+    /// lease ended, nothing of the lease keeps the model in memory.
+    pub(crate) ending: Ending,
+}
+
+/// Tells the loop, as it is dropped, that a lease ended.
+pub(crate) struct Ending {
+    pub(crate) id: RequestId,
     pub(crate) usage: Usage,
     pub(crate) inbox: Sender<Message>,
 }
@@ -175,11 +201,13 @@ impl Lease {
 
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lease").field("id", &self.id).finish()
+        f.debug_struct("Lease")
+            .field("id", &self.ending.id)
+            .finish_non_exhaustive()
     }
 }
 
-impl Drop for Lease {
+impl Drop for Ending {
     fn drop(&mut self) {
         let (id, usage) = (self.id, self.usage);
         let input = BrainstemInput::Ended { id, usage };

@@ -17,7 +17,18 @@ fn config(behavior: PartialBehavior) -> InferenceConfig {
 }
 
 fn prefilled() -> Raw {
-    Ok(RawEvent::Prefilled { prompt_tokens: 5 })
+    Ok(RawEvent::Prefilled {
+        prompt_tokens: 5,
+        in_thought: false,
+    })
+}
+
+/// Of a template that ends with `<think>`.
+fn prefilled_in_thought() -> Raw {
+    Ok(RawEvent::Prefilled {
+        prompt_tokens: 5,
+        in_thought: true,
+    })
 }
 
 fn token(text: &str) -> Raw {
@@ -318,17 +329,57 @@ fn time_is_prefill_until_the_first_token_and_decode_after() {
 
 #[test]
 fn a_prompt_that_opened_the_thought_counts_from_the_first_token() {
-    let raw = Box::pin(stream::iter([
+    let raw = vec![
+        prefilled_in_thought(),
         token("hm"),
         token("</think>"),
         token("Narf!"),
         end(),
-    ]));
-    let clock = Arc::new(VirtualClock::new());
-    let inference = Inference::starting_in_thought(raw, &InferenceConfig::default(), clock);
-    let all: Vec<_> = block_on(inference.collect());
-    assert_eq!(all[1], InferenceEvent::Thought(ThoughtEvent::Start));
-    assert_eq!(completion(&all).usage.thought_tokens, 2);
+    ];
+    let all = events(raw, PartialBehavior::default());
+    assert_eq!(
+        all[1..5],
+        [
+            InferenceEvent::Thought(ThoughtEvent::Start),
+            InferenceEvent::thought("hm"),
+            InferenceEvent::Thought(ThoughtEvent::Stop),
+            InferenceEvent::content("Narf!"),
+        ]
+    );
+    let usage = completion(&all).usage;
+    assert_eq!((usage.prompt_tokens, usage.thought_tokens), (5, 2));
+}
+
+#[test]
+fn a_thought_the_prompt_opened_is_closed_even_if_no_token_follows() {
+    let all = events(vec![prefilled_in_thought(), end()], Default::default());
+    assert_eq!(
+        all[1..3],
+        [
+            InferenceEvent::Thought(ThoughtEvent::Start),
+            InferenceEvent::Thought(ThoughtEvent::Stop),
+        ]
+    );
+    assert_eq!(completion(&all).usage.thought_tokens, 0);
+}
+
+#[test]
+fn a_backend_that_says_too_late_where_its_prompt_ended_opens_no_thought() {
+    let raw = vec![
+        token("Narf!"),
+        prefilled_in_thought(),
+        token(" Poit."),
+        end(),
+    ];
+    let all = events(raw, PartialBehavior::default());
+    assert_eq!(
+        all[1..3],
+        [
+            InferenceEvent::content("Narf!"),
+            InferenceEvent::content(" Poit."),
+        ]
+    );
+    assert_eq!(completion(&all).usage.thought_tokens, 0);
 }
 
 fn raws() -> impl Strategy<Value = Raw> {
@@ -336,6 +387,7 @@ fn raws() -> impl Strategy<Value = Raw> {
     prop_oneof![
         8 => prop::sample::select(texts.to_vec()).prop_map(token),
         1 => Just(prefilled()),
+        1 => Just(prefilled_in_thought()),
         1 => Just(end()),
         1 => Just(Ok(RawEvent::End(RawEnd::Length))),
         1 => Just(Err(fault())),

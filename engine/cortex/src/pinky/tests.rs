@@ -240,7 +240,10 @@ fn every_token_takes_the_delay() {
     let prefilled = stream.next().now_or_never().unwrap();
     assert_eq!(
         prefilled,
-        Some(Ok(RawEvent::Prefilled { prompt_tokens: 0 }))
+        Some(Ok(RawEvent::Prefilled {
+            prompt_tokens: 0,
+            in_thought: false,
+        }))
     );
     for _ in 0..3 {
         assert!(stream.next().now_or_never().is_none());

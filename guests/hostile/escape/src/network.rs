@@ -3,6 +3,7 @@
 //! replied with counts as got.
 
 use crate::report::Report;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wasip2::sockets::instance_network::instance_network;
 use wasip2::sockets::ip_name_lookup::{IpAddress, resolve_addresses};
 use wasip2::sockets::network::{
@@ -14,29 +15,24 @@ use wasip2::sockets::udp::{OutgoingDatagram, UdpSocket};
 use wasip2::sockets::udp_create_socket::create_udp_socket;
 
 /// Places a guest would like to talk to: this machine, the world, a cloud's metadata.
-const ADDRESSES: [IpSocketAddress; 4] = [
-    v4((127, 0, 0, 1), 1),
-    IpSocketAddress::Ipv6(Ipv6SocketAddress {
-        port: 1,
-        flow_info: 0,
-        address: (0, 0, 0, 0, 0, 0, 0, 1),
-        scope_id: 0,
-    }),
-    v4((1, 1, 1, 1), 80),
-    v4((169, 254, 169, 254), 80),
+const ADDRESSES: [SocketAddr; 4] = [
+    v4([127, 0, 0, 1], 1),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 1),
+    v4([1, 1, 1, 1], 80),
+    v4([169, 254, 169, 254], 80),
 ];
 
 pub fn try_all(report: &mut Report) {
     let network = instance_network();
     for address in ADDRESSES {
-        let outcome = connect(&network, address);
-        judge(report, &format!("connect to {address:?}"), outcome);
-        let outcome = send(&network, address);
-        judge(report, &format!("send to {address:?}"), outcome);
+        let outcome = connect(&network, wasi(address));
+        judge(report, &format!("connect to {address}"), outcome);
+        let outcome = send(&network, wasi(address));
+        judge(report, &format!("send to {address}"), outcome);
     }
-    for address in [v4((127, 0, 0, 1), 0), v4((0, 0, 0, 0), 0)] {
-        let outcome = listen(&network, address);
-        judge(report, &format!("listen on {address:?}"), outcome);
+    for address in [v4([127, 0, 0, 1], 0), v4([0, 0, 0, 0], 0)] {
+        let outcome = listen(&network, wasi(address));
+        judge(report, &format!("listen on {address}"), outcome);
     }
     for name in ["localhost", "example.com"] {
         let outcome = look_up(&network, name).map(drop);
@@ -44,8 +40,29 @@ pub fn try_all(report: &mut Report) {
     }
 }
 
-const fn v4(address: (u8, u8, u8, u8), port: u16) -> IpSocketAddress {
-    IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address })
+const fn v4([a, b, c, d]: [u8; 4], port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port)
+}
+
+/// The address as WASI spells it.
+fn wasi(address: SocketAddr) -> IpSocketAddress {
+    let port = address.port();
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            let address = (a, b, c, d);
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address })
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, e, f, g, h] = ip.segments();
+            IpSocketAddress::Ipv6(Ipv6SocketAddress {
+                port,
+                flow_info: 0,
+                address: (a, b, c, d, e, f, g, h),
+                scope_id: 0,
+            })
+        }
+    }
 }
 
 fn connect(network: &Network, address: IpSocketAddress) -> Result<(), ErrorCode> {
@@ -72,7 +89,7 @@ fn tcp(address: IpSocketAddress) -> Result<TcpSocket, ErrorCode> {
 fn send(network: &Network, address: IpSocketAddress) -> Result<(), ErrorCode> {
     let socket: UdpSocket = create_udp_socket(family(address))?;
     let anywhere = match address {
-        IpSocketAddress::Ipv4(_) => v4((0, 0, 0, 0), 0),
+        IpSocketAddress::Ipv4(_) => wasi(v4([0, 0, 0, 0], 0)),
         IpSocketAddress::Ipv6(_) => IpSocketAddress::Ipv6(Ipv6SocketAddress {
             port: 0,
             flow_info: 0,

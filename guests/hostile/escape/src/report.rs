@@ -22,7 +22,9 @@ impl Report {
     ) {
         match outcome {
             Ok(value) => self.got(attempt, got(value)),
-            Err(e) => self.lines.push(format!("{attempt}: refused ({e:?})")),
+            Err(e) => self
+                .lines
+                .push(format!("{attempt}: refused ({})", brief(&e))),
         }
     }
 
@@ -56,4 +58,17 @@ impl Report {
         }
         emit(&fragments)
     }
+}
+
+/// What an error is called. Those of WASI carry a name, those of the system a message,
+/// among much else.
+fn brief(error: &impl Debug) -> String {
+    let text = format!("{error:?}");
+    let quoted = |key| {
+        let (_, rest) = text.split_once(key)?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    quoted("name: \"")
+        .or_else(|| quoted("message: \""))
+        .unwrap_or(text)
 }

@@ -1,10 +1,12 @@
 //! The host side of every WIT interface.
 
+mod clock;
 mod cortex;
 mod cortex_blocking;
 mod journal;
 mod reply;
 
+pub(crate) use clock::add_to_linker as add_clock_to_linker;
 #[expect(unreachable_pub, reason = "the bindings re-export them")]
 pub use cortex::{HostInference, HostSession};
 

@@ -1,0 +1,262 @@
+//! What it asks for.
+
+use crate::outcome::{error, of};
+use crate::rusty_genius::genius::cortex::{Inference, Session, count_tokens, embed};
+use crate::rusty_genius::genius::journal::{Level, append};
+use crate::rusty_genius::genius::reply::{Fragment, emit};
+use crate::rusty_genius::genius::types::{
+    Behavior, Error, InferenceConfig, Role, Sampling, ThoughtEvent, Turn,
+};
+use std::time::{Duration, Instant};
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+
+/// A time that passes while a test runs, and one that does not.
+const SOON: Duration = Duration::from_millis(20);
+const YEAR_NS: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
+/// Most of anything it tries before it gives up.
+const MANY: usize = 100_000;
+/// Over every limit of one request.
+const HUGE: usize = 2 << 20;
+
+/// Makes the attempt and says what came of it; `None` if there is none of that name.
+pub async fn make(name: &str) -> Option<String> {
+    Some(match name {
+        "sessions" => sessions().await,
+        "forks" => forks().await,
+        "inferences" => inferences().await,
+        "unread" => unread().await,
+        "journal" => until_refused(|| append(Level::Debug, &"j".repeat(1000))),
+        "empty-notes" => until_refused(|| append(Level::Debug, "")),
+        "reply" => until_refused(|| emit(&[Fragment::Content("~".repeat(40_000))])),
+        "empty-thoughts" => until_refused(|| {
+            let nothing = Fragment::Thought(ThoughtEvent::Delta(String::new()));
+            emit(&vec![nothing; 40_000])
+        }),
+        "huge-note" => of(append(Level::Debug, &"j".repeat(HUGE))),
+        "huge-prompt" => infer(vec![user("p".repeat(HUGE))], defaults()).await,
+        "many-turns" => infer(vec![user(String::new()); MANY], defaults()).await,
+        "huge-count" => of(count_tokens(String::new(), "p".repeat(HUGE)).await),
+        "huge-embed" => of(embed(String::new(), "p".repeat(HUGE)).await),
+        "history" => history().await,
+        "busy" => busy().await,
+        "fork-busy" => fork_busy().await,
+        "no-turns" => infer(vec![], defaults()).await,
+        "ask" => infer(vec![user("Hello".into())], defaults()).await,
+        "other-model" => open("other/model").await,
+        "model-file" => open("/etc/passwd.gguf").await,
+        "bad-spec" => open("no spec at all").await,
+        "ansi-spec" => open("\u{1b}[31m/x\n\u{202e}").await,
+        "huge-spec" => open(&"s".repeat(HUGE)).await,
+        "sleep" => sleep(),
+        "timers" => timers(),
+        "other-count" => of(count_tokens("other/model".into(), "x".into()).await),
+        _ => infer(vec![user("Hello".into())], odd(name)?).await,
+    })
+}
+
+/// A config that is out of range in one field.
+fn odd(name: &str) -> Option<InferenceConfig> {
+    let mut config = defaults();
+    let (behavior, sampling) = (&mut config.behavior, &mut config.sampling);
+    match name {
+        "temperature-nan" => sampling.temperature = Some(f32::NAN),
+        "temperature-infinite" => sampling.temperature = Some(f32::INFINITY),
+        "temperature-negative" => sampling.temperature = Some(-0.1),
+        "top-k-huge" => sampling.top_k = Some(u32::MAX),
+        "top-p-zero" => sampling.top_p = Some(0.0),
+        "min-p-nan" => sampling.min_p = Some(f32::NAN),
+        "repeat-penalty-zero" => sampling.repeat_penalty = Some(0.0),
+        "max-tokens-zero" => behavior.max_tokens = Some(0),
+        "max-tokens-huge" => behavior.max_tokens = Some(u32::MAX),
+        "stop-17" => behavior.stop = Some(vec!["s".into(); 17]),
+        "stop-many" => behavior.stop = Some(vec!["s".into(); MANY]),
+        "stop-empty" => behavior.stop = Some(vec![String::new()]),
+        "stop-long" => behavior.stop = Some(vec!["s".repeat(257)]),
+        "seed-max" => sampling.seed = Some(u64::MAX),
+        _ => return None,
+    }
+    Some(config)
+}
+
+async fn open(model: &str) -> String {
+    of(Session::open(model.to_owned()).await)
+}
+
+async fn start(
+    session: &Session,
+    turns: Vec<Turn>,
+    config: InferenceConfig,
+) -> Result<Inference, Error> {
+    session.infer(turns, config).await
+}
+
+/// One generation in a session of its own, read to its end.
+async fn infer(turns: Vec<Turn>, config: InferenceConfig) -> String {
+    let generated = async {
+        let session = Session::open(String::new()).await?;
+        read(start(&session, turns, config).await?).await;
+        Ok(())
+    };
+    of(generated.await)
+}
+
+async fn read(inference: Inference) {
+    let mut events = inference.events();
+    let mut batch = Vec::with_capacity(256);
+    loop {
+        (_, batch) = events.read(batch).await;
+        if batch.is_empty() {
+            return;
+        }
+        batch.clear();
+    }
+}
+
+async fn sessions() -> String {
+    let mut open = Vec::new();
+    let refusal = loop {
+        match Session::open(String::new()).await {
+            Ok(session) if open.len() < MANY => open.push(session),
+            Ok(_) => return "no limit".into(),
+            Err(e) => break error(&e),
+        }
+    };
+    let count = open.len();
+    drop(open);
+    let again = of(Session::open(String::new()).await);
+    format!("{count}, then {refusal}, then {again}")
+}
+
+async fn forks() -> String {
+    let first = match Session::open(String::new()).await {
+        Ok(session) => session,
+        Err(e) => return error(&e),
+    };
+    let mut open = vec![];
+    loop {
+        match first.fork() {
+            Ok(fork) if open.len() < MANY => open.push(fork),
+            Ok(_) => return "no limit".into(),
+            Err(e) => return format!("{}, then {}", open.len(), error(&e)),
+        }
+    }
+}
+
+async fn inferences() -> String {
+    let mut running = Vec::new();
+    let refusal = loop {
+        let begun = async {
+            let session = Session::open(String::new()).await?;
+            let inference = start(&session, vec![user("Hello".into())], defaults()).await?;
+            Ok((session, inference))
+        };
+        match begun.await {
+            Ok(both) if running.len() < MANY => running.push(both),
+            Ok(_) => return "no limit".into(),
+            Err(e) => break error(&e),
+        }
+    };
+    let count = running.len();
+    drop(running);
+    let again = infer(vec![user("Hello".into())], defaults()).await;
+    format!("{count}, then {refusal}, then {again}")
+}
+
+/// Begins generations and drops them unread, many more than may run at once.
+async fn unread() -> String {
+    let session = match Session::open(String::new()).await {
+        Ok(session) => session,
+        Err(e) => return error(&e),
+    };
+    for begun in 0..200 {
+        match start(&session, vec![user("Hello".into())], defaults()).await {
+            // Every other one with its stream taken.
+            Ok(inference) if begun % 2 == 0 => drop(inference.events()),
+            Ok(_) => {}
+            Err(e) => return format!("{begun}, then {}", error(&e)),
+        }
+    }
+    "ok".into()
+}
+
+async fn history() -> String {
+    let session = match Session::open(String::new()).await {
+        Ok(session) => session,
+        Err(e) => return error(&e),
+    };
+    for kept in 0..MANY {
+        let turn = user("h".repeat(1_000_000));
+        match start(&session, vec![turn], defaults()).await {
+            Ok(inference) => read(inference).await,
+            Err(e) => return format!("{kept}, then {}", error(&e)),
+        }
+    }
+    "no limit".into()
+}
+
+async fn busy() -> String {
+    let twice = async {
+        let session = Session::open(String::new()).await?;
+        let _first = start(&session, vec![user("Hello".into())], defaults()).await?;
+        start(&session, vec![user("Hello".into())], defaults()).await
+    };
+    of(twice.await)
+}
+
+async fn fork_busy() -> String {
+    let forked = async {
+        let session = Session::open(String::new()).await?;
+        let _first = start(&session, vec![user("Hello".into())], defaults()).await?;
+        session.fork()
+    };
+    of(forked.await)
+}
+
+fn sleep() -> String {
+    let began = Instant::now();
+    std::thread::sleep(SOON);
+    if began.elapsed() < SOON {
+        return "woken too soon".into();
+    }
+    "ok".into()
+}
+
+/// Holds timers until the host traps it: handles of WASI have no error for it.
+fn timers() -> String {
+    let timers: Vec<_> = (0..MANY).map(|_| subscribe_duration(YEAR_NS)).collect();
+    format!("{} timers", timers.len())
+}
+
+fn until_refused(mut take: impl FnMut() -> Result<(), Error>) -> String {
+    for taken in 0..MANY {
+        if let Err(e) = take() {
+            return format!("{taken}, then {}", error(&e));
+        }
+    }
+    "no limit".into()
+}
+
+fn user(content: String) -> Turn {
+    Turn {
+        role: Role::User,
+        content,
+    }
+}
+
+fn defaults() -> InferenceConfig {
+    InferenceConfig {
+        behavior: Behavior {
+            max_tokens: None,
+            stop: None,
+            thoughts: None,
+        },
+        sampling: Sampling {
+            temperature: None,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            repeat_penalty: None,
+            seed: None,
+        },
+    }
+}

@@ -1,0 +1,309 @@
+//! One fixture, read and checked.
+
+use crate::split::{self, FRONT_LINE, Fault};
+use rusty_genius_core::{
+    Behavior, ConfigError, ManifestError, ModelSource, ModelSpec, PartialBehavior, PartialConfig,
+    PartialSampling, Role, TestCase, Turn, locate_toml, parse_toml,
+};
+use rusty_genius_sandbox::Budget;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Largest fixture, bytes: 1 MiB, as much as one request may hold.
+pub const FIXTURE_LIMIT: u64 = 1 << 20;
+/// Longest name of a test, bytes: it becomes part of file names.
+const NAME_LIMIT: usize = 100;
+/// Longest timeout: an hour.
+const TIMEOUT_LIMIT: Duration = Duration::from_secs(3600);
+/// Most memory, MiB: what 32 bits can address.
+const MEMORY_LIMIT: u64 = 4096;
+
+/// A test: what to ask which model, within which limits, and what to expect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fixture {
+    /// `ORG/REPO/QUANT/TEST`.
+    pub name: String,
+    /// The file, as it is shown to people.
+    pub file: PathBuf,
+    /// The model that the path names. Engine and config are left to the runner.
+    pub model: ModelSpec,
+    /// What to say: a system turn if there is one, and a user turn.
+    pub turns: Vec<Turn>,
+    /// How to generate. `max-tokens` is always set.
+    pub config: PartialConfig,
+    /// What the run may consume besides tokens.
+    pub limits: Limits,
+    /// What the answer should be like.
+    pub expect: Expect,
+}
+
+/// What a fixture's run may consume. Tokens and stop texts are in the fixture's config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Wall-clock time, loading the model included. Over 0, at most an hour. Default
+    /// 60 s.
+    pub timeout: Duration,
+    /// Bytes of memory of the scenario guest, not of the model. 1 to 4096 MiB. Default
+    /// 256 MiB.
+    pub memory: u64,
+}
+
+/// What a fixture expects of an answer. Judged only where a model answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    /// Texts that must stand in the answer. Default none.
+    pub contains: Vec<String>,
+    /// Texts that must not stand in the answer. Default none.
+    pub not_contains: Vec<String>,
+    /// Whether upper and lower case differ in `contains` and `not-contains`. Default
+    /// true.
+    pub matches_case: bool,
+    /// How the generation must end. Default: with `stop` or `length`.
+    pub finish: Option<Finish>,
+    /// Whether there must be thoughts, or must be none. Default: either.
+    pub thought: Option<bool>,
+    /// Most tokens to be generated, thoughts included. Default: the fixture's limit.
+    pub max_tokens: Option<u32>,
+}
+
+/// How a generation can properly end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finish {
+    /// The model was done, or wrote a stop text.
+    Stop,
+    /// `max-tokens` or the context was full.
+    Length,
+    /// The model asks for a tool.
+    ToolCall,
+}
+
+impl Finish {
+    /// The name as it stands in fixtures, and in `FinishReason::name`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCall => "tool-call",
+        }
+    }
+}
+
+/// The front matter as people write it.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Front {
+    system: Option<String>,
+    sampling: PartialSampling,
+    limits: FrontLimits,
+    expect: FrontExpect,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+struct FrontLimits {
+    max_tokens: Option<u32>,
+    stop: Option<Vec<String>>,
+    timeout: Option<String>,
+    memory: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+struct FrontExpect {
+    contains: Vec<String>,
+    not_contains: Vec<String>,
+    matches_case: Option<bool>,
+    finish: Option<Finish>,
+    thought: Option<bool>,
+    max_tokens: Option<u32>,
+}
+
+impl Fixture {
+    /// Reads a fixture. `name` is `ORG/REPO/QUANT/TEST`; `file` is only named in errors.
+    ///
+    /// Errors name the line, and in the front matter column and key too.
+    pub fn parse(name: &str, file: &Path, bytes: &[u8]) -> Result<Self, ManifestError> {
+        let at = |fault: Fault| ManifestError {
+            file: file.to_owned(),
+            line: Some(fault.line),
+            column: fault.column,
+            key: None,
+            reason: fault.reason,
+        };
+        let model = model(name).map_err(|reason| whole_file(file, reason))?;
+        if bytes.len() as u64 > FIXTURE_LIMIT {
+            return Err(whole_file(file, too_large(bytes.len() as u64)));
+        }
+        let parts = split::split(split::text(bytes).map_err(at)?).map_err(at)?;
+        let front: Front = parse_toml(file, parts.front, FRONT_LINE)?;
+        let wrong =
+            |key: &[&str], reason: String| locate_toml(file, parts.front, FRONT_LINE, key, reason);
+        let limits =
+            limits(&front.limits).map_err(|(key, reason)| wrong(&["limits", key], reason))?;
+        let config = config(&front).map_err(|e| {
+            let reason = format!("it is {}; it must be {}", e.value, e.rule);
+            // In a fixture the behavior's limits stand with the other limits.
+            let (table, key) = e.field.split_once('.').unwrap_or(("", e.field));
+            let table = if table == "behavior" { "limits" } else { table };
+            wrong(&[table, key], reason)
+        })?;
+        check(&front).map_err(|(path, reason)| wrong(&path, reason))?;
+
+        let mut turns = Vec::with_capacity(2);
+        turns.extend(front.system.map(|text| Turn::new(Role::System, text)));
+        turns.push(Turn::user(parts.prompt));
+        let expect = front.expect;
+        Ok(Self {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            model,
+            turns,
+            config,
+            limits,
+            expect: Expect {
+                contains: expect.contains,
+                not_contains: expect.not_contains,
+                matches_case: expect.matches_case.unwrap_or(true),
+                finish: expect.finish,
+                thought: expect.thought,
+                max_tokens: expect.max_tokens,
+            },
+        })
+    }
+
+    /// Most tokens it lets the model generate.
+    pub fn max_tokens(&self) -> u32 {
+        let set = self.config.behavior.max_tokens;
+        set.unwrap_or_else(|| Behavior::default().max_tokens)
+    }
+
+    /// The budget of its run: its own limits, and the sandbox's defaults.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            wall_time: self.limits.timeout,
+            memory: self.limits.memory,
+            ..Budget::default()
+        }
+    }
+
+    /// What a scenario guest is given of it: not the expectations.
+    pub fn test_case(&self) -> TestCase {
+        TestCase {
+            name: self.name.clone(),
+            turns: self.turns.clone(),
+            config: self.config.clone(),
+        }
+    }
+}
+
+/// An error about the file as such: on its first line, for want of a better one.
+pub(crate) fn whole_file(file: &Path, reason: impl Into<String>) -> ManifestError {
+    ManifestError {
+        file: file.to_owned(),
+        line: Some(1),
+        column: None,
+        key: None,
+        reason: reason.into(),
+    }
+}
+
+pub(crate) fn too_large(bytes: u64) -> String {
+    format!("it has {bytes} bytes, and a fixture has at most {FIXTURE_LIMIT}")
+}
+
+/// The model of `ORG/REPO/QUANT/TEST`.
+fn model(name: &str) -> Result<ModelSpec, String> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let [org, repo, quant, test] = parts[..] else {
+        return Err("a fixture's path is ORG/REPO/QUANT/TEST.md".into());
+    };
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if test.is_empty() || test.starts_with('.') || !test.chars().all(legal) {
+        return Err("a test's name is letters, digits, `-`, `_` and `.`, not first".into());
+    }
+    if test.len() > NAME_LIMIT {
+        return Err(format!("a test's name has at most {NAME_LIMIT} bytes"));
+    }
+    match ModelSource::parse(&format!("{org}/{repo}:{quant}")) {
+        // A revision, or a file's name, that hides in a folder's name is none.
+        Ok(source @ ModelSource::Hub { revision: None, .. }) => Ok(ModelSpec::new(source)),
+        Ok(_) => Err("the folders above it are not ORG/REPO/QUANT".into()),
+        Err(e) => Err(format!("the folders above it name no model: {}", e.reason)),
+    }
+}
+
+fn limits(front: &FrontLimits) -> Result<Limits, (&'static str, String)> {
+    let default = Budget::default();
+    let timeout = match &front.timeout {
+        None => default.wall_time,
+        Some(text) => humantime::parse_duration(text).map_err(|e| {
+            (
+                "timeout",
+                format!("{text:?} is no duration like \"60s\": {e}"),
+            )
+        })?,
+    };
+    if timeout.is_zero() || timeout > TIMEOUT_LIMIT {
+        let given = humantime::format_duration(timeout);
+        return Err((
+            "timeout",
+            format!("it is {given}; it must be over 0 and at most 1h"),
+        ));
+    }
+    let memory = front.memory.unwrap_or(default.memory >> 20);
+    if !(1..=MEMORY_LIMIT).contains(&memory) {
+        let reason = format!("it is {memory} MiB; it must be 1 to {MEMORY_LIMIT}");
+        return Err(("memory", reason));
+    }
+    Ok(Limits {
+        timeout,
+        memory: memory << 20,
+    })
+}
+
+/// The config, every range checked.
+fn config(front: &Front) -> Result<PartialConfig, ConfigError> {
+    let default = Behavior::default();
+    let config = PartialConfig {
+        behavior: PartialBehavior {
+            // Set, so that the scenario checks it whatever the host's defaults are.
+            max_tokens: Some(front.limits.max_tokens.unwrap_or(default.max_tokens)),
+            stop: front.limits.stop.clone(),
+            thoughts: None,
+        },
+        sampling: front.sampling.clone(),
+    };
+    config.build().map(|_| config)
+}
+
+/// What the types alone do not say.
+fn check(front: &Front) -> Result<(), (Vec<&'static str>, String)> {
+    if let Some(system) = &front.system {
+        if system.trim().is_empty() {
+            return Err((vec!["system"], "it is empty; leave it out".into()));
+        }
+        if let Some(fault) = split::control(system) {
+            return Err((vec!["system"], fault.reason));
+        }
+    }
+    let expect = &front.expect;
+    for (key, texts) in [
+        ("contains", &expect.contains),
+        ("not-contains", &expect.not_contains),
+    ] {
+        if texts.iter().any(String::is_empty) {
+            let reason = "an empty text stands in every answer".into();
+            return Err((vec!["expect", key], reason));
+        }
+    }
+    if expect.max_tokens == Some(0) {
+        let reason = "it is 0; it must be at least 1".into();
+        return Err((vec!["expect", "max-tokens"], reason));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

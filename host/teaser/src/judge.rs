@@ -1,0 +1,187 @@
+//! Whether a run was as it should be.
+
+use crate::evidence::Evidence;
+use crate::failure::Failure;
+use crate::fixture::{Expect, Finish, Fixture};
+use crate::runner::Scenario;
+use rusty_genius_core::{FinishReason, Observation, Usage};
+
+/// How much is asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standard {
+    /// What holds whatever the model says.
+    Pipeline,
+    /// That, and what the fixture expects of the answer.
+    Answer,
+}
+
+impl Standard {
+    /// What can be asked of an engine: the pipeline of `pinky`, which has no model behind
+    /// it; of any other the answer too.
+    pub fn of_engine(engine: &str) -> Self {
+        match engine {
+            "pinky" => Self::Pipeline,
+            _ => Self::Answer,
+        }
+    }
+}
+
+/// Everything that is wrong with a run, the pipeline first; nothing if it passed.
+pub fn judge(
+    fixture: &Fixture,
+    scenario: &Scenario,
+    evidence: &Evidence,
+    standard: Standard,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    match &evidence.observation {
+        Ok(seen) => {
+            checks(seen, scenario, &mut failures);
+            usage(&seen.usage, &evidence.usage, &mut failures);
+            finish(seen, fixture, standard, &mut failures);
+            limits(seen, fixture, evidence, &mut failures);
+            files(seen, scenario, evidence, &mut failures);
+        }
+        Err(error) => failures.push(Failure::Run(error.clone())),
+    }
+    failures.extend(evidence.refusals.iter().map(|refusal| Failure::Refused {
+        refusal: refusal.clone(),
+    }));
+    if let (Ok(seen), Standard::Answer) = (&evidence.observation, standard) {
+        expectations(seen, &fixture.expect, &evidence.usage, &mut failures);
+    }
+    failures
+}
+
+fn checks(seen: &Observation, scenario: &Scenario, failures: &mut Vec<Failure>) {
+    for check in seen.checks.iter().filter(|check| !check.passed) {
+        failures.push(Failure::Check {
+            name: check.name.clone(),
+            detail: check.detail.clone(),
+        });
+    }
+    // A scenario that looks at nothing finds nothing wrong.
+    for name in scenario.checks {
+        if seen.checks.iter().all(|check| check.name != *name) {
+            failures.push(Failure::CheckMissing {
+                name: (*name).to_owned(),
+            });
+        }
+    }
+}
+
+fn usage(reported: &Usage, counted: &Usage, failures: &mut Vec<Failure>) {
+    let fields = |u: &Usage| {
+        [
+            ("prompt tokens", u64::from(u.prompt_tokens)),
+            ("generated tokens", u64::from(u.completion_tokens)),
+            ("thought tokens", u64::from(u.thought_tokens)),
+            ("microseconds of prefill", u.prefill_us),
+            ("microseconds of decode", u.decode_us),
+        ]
+    };
+    for ((field, reported), (_, counted)) in fields(reported).into_iter().zip(fields(counted)) {
+        if reported != counted {
+            failures.push(Failure::Usage {
+                field,
+                reported,
+                counted,
+            });
+        }
+    }
+}
+
+fn finish(seen: &Observation, fixture: &Fixture, standard: Standard, failures: &mut Vec<Failure>) {
+    let proper = match seen.finish {
+        FinishReason::Stop | FinishReason::Length => true,
+        FinishReason::ToolCall => {
+            standard == Standard::Answer && fixture.expect.finish == Some(Finish::ToolCall)
+        }
+        FinishReason::Cancelled | FinishReason::Failed(_) => false,
+    };
+    if !proper {
+        failures.push(Failure::Finish {
+            finish: seen.finish.name(),
+        });
+    }
+}
+
+fn limits(seen: &Observation, fixture: &Fixture, evidence: &Evidence, failures: &mut Vec<Failure>) {
+    let (counted, limit) = (evidence.usage.completion_tokens, fixture.max_tokens());
+    if counted > limit {
+        failures.push(Failure::Tokens { counted, limit });
+    }
+    let (peak, limit) = (evidence.memory_peak, fixture.limits.memory);
+    if peak > limit {
+        failures.push(Failure::Memory { peak, limit });
+    }
+    // Time needs no look: a run that overran it has no observation.
+    let stops = fixture.config.behavior.stop.iter().flatten();
+    for stop in stops.filter(|stop| seen.answer.contains(stop.as_str())) {
+        failures.push(Failure::StopText { text: stop.clone() });
+    }
+}
+
+fn files(
+    seen: &Observation,
+    scenario: &Scenario,
+    evidence: &Evidence,
+    failures: &mut Vec<Failure>,
+) {
+    let fault = match &evidence.answer_file {
+        Ok(bytes) if *bytes == seen.answer.as_bytes() => None,
+        Ok(bytes) => Some(format!(
+            "it is not the answer; it has {} bytes, and the answer has {}",
+            bytes.len(),
+            seen.answer.len()
+        )),
+        Err(reason) => Some(reason.clone()),
+    };
+    failures.extend(fault.map(|reason| Failure::AnswerFile {
+        name: scenario.answer_file.to_owned(),
+        reason,
+    }));
+    let stray = evidence
+        .files
+        .iter()
+        .filter(|f| **f != scenario.answer_file);
+    failures.extend(stray.map(|name| Failure::StrayFile { name: name.clone() }));
+}
+
+fn expectations(seen: &Observation, expect: &Expect, counted: &Usage, failures: &mut Vec<Failure>) {
+    let fold = |text: &str| match expect.matches_case {
+        true => text.to_owned(),
+        false => text.to_lowercase(),
+    };
+    let answer = fold(&seen.answer);
+    let holds = |text: &&String| answer.contains(&fold(text));
+    let lacking = expect.contains.iter().filter(|text| !holds(text));
+    failures.extend(lacking.map(|text| Failure::Lacks { text: text.clone() }));
+    let unwanted = expect.not_contains.iter().filter(holds);
+    failures.extend(unwanted.map(|text| Failure::Holds { text: text.clone() }));
+
+    if let Some(expected) = expect.finish.map(Finish::name)
+        && expected != seen.finish.name()
+    {
+        failures.push(Failure::Ended {
+            expected,
+            finish: seen.finish.name(),
+        });
+    }
+    if let Some(expected) = expect.thought
+        && expected == seen.thoughts.is_empty()
+    {
+        failures.push(Failure::Thought { expected });
+    }
+    if let Some(limit) = expect.max_tokens
+        && counted.completion_tokens > limit
+    {
+        failures.push(Failure::TooLong {
+            counted: counted.completion_tokens,
+            limit,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+use super::*;
+use rusty_genius_core::{BudgetError, BudgetResource, Check, GeniusError};
+use std::path::Path;
+use std::time::Duration;
+
+const SCENARIO: Scenario = Scenario::FIXTURE;
+
+fn fixture(front: &str) -> Fixture {
+    let text = format!("+++\n{front}\n+++\nHello\n");
+    Fixture::parse("a/b/c/d", Path::new("d.md"), text.as_bytes()).unwrap()
+}
+
+/// A run in which all is well.
+fn good() -> Evidence {
+    let usage = Usage {
+        prompt_tokens: 12,
+        completion_tokens: 9,
+        thought_tokens: 2,
+        prefill_us: 30,
+        decode_us: 90,
+    };
+    let answer = "The capital is Paris.";
+    Evidence {
+        observation: Ok(Observation {
+            answer: answer.into(),
+            thoughts: "hm".into(),
+            finish: FinishReason::Stop,
+            usage,
+            checks: SCENARIO
+                .checks
+                .iter()
+                .map(|name| check(name, true))
+                .collect(),
+        }),
+        usage,
+        refusals: vec![],
+        notes: vec![],
+        memory_peak: 1 << 20,
+        wall_time: Duration::from_millis(5),
+        files: vec!["answer.md".into()],
+        answer_file: Ok(answer.into()),
+    }
+}
+
+fn check(name: &str, passed: bool) -> Check {
+    Check {
+        name: name.into(),
+        passed,
+        detail: if passed { "" } else { "event 3: content" }.into(),
+    }
+}
+
+fn seen(evidence: &mut Evidence) -> &mut Observation {
+    evidence.observation.as_mut().unwrap()
+}
+
+/// What is wrong with a run that was good before this change.
+fn pipeline(front: &str, change: impl FnOnce(&mut Evidence)) -> Vec<Failure> {
+    let mut evidence = good();
+    change(&mut evidence);
+    judge(&fixture(front), &SCENARIO, &evidence, Standard::Pipeline)
+}
+
+fn answer(front: &str) -> Vec<String> {
+    let failures = judge(&fixture(front), &SCENARIO, &good(), Standard::Answer);
+    assert!(failures.iter().all(Failure::is_of_answer));
+    failures.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_good_run_has_no_failures_by_either_standard() {
+    assert_eq!(pipeline("", |_| {}), []);
+    assert_eq!(answer("[expect]\ncontains = ['Paris']"), [""; 0]);
+}
+
+#[test]
+fn only_pinky_is_spared_the_expectations() {
+    assert_eq!(Standard::of_engine("pinky"), Standard::Pipeline);
+    assert_eq!(Standard::of_engine("brain"), Standard::Answer);
+    let lacking = "[expect]\ncontains = ['Narnia']\nfinish = 'length'\nthought = false";
+    assert_eq!(pipeline(lacking, |_| {}), []);
+    assert_eq!(answer(lacking).len(), 3);
+}
+
+#[test]
+fn a_scenario_whose_usage_is_not_the_hosts_count_lies() {
+    let failures = pipeline("", |e| seen(e).usage.completion_tokens = 8);
+    assert_eq!(
+        failures,
+        [Failure::Usage {
+            field: "generated tokens",
+            reported: 8,
+            counted: 9
+        }]
+    );
+    let wrong = |change: fn(&mut Usage)| pipeline("", |e| change(&mut seen(e).usage)).len();
+    assert_eq!(wrong(|u| u.prompt_tokens += 1), 1);
+    assert_eq!(wrong(|u| u.thought_tokens = 0), 1);
+    assert_eq!(wrong(|u| u.prefill_us = 0), 1);
+    assert_eq!(wrong(|u| u.decode_us = u64::MAX), 1);
+    assert_eq!(wrong(|u| *u = Usage::default()), 5);
+}
+
+#[test]
+fn a_check_that_failed_or_was_not_made_is_a_failure() {
+    let failures = pipeline("", |e| {
+        seen(e).checks[2] = check("thoughts bracketed", false);
+    });
+    assert_eq!(
+        failures[0].to_string(),
+        "check \"thoughts bracketed\" did not hold: \"event 3: content\""
+    );
+    let failures = pipeline("", |e| seen(e).checks.clear());
+    assert_eq!(failures.len(), SCENARIO.checks.len());
+    assert_eq!(failures[8].to_string(), "check \"no escape\" was not made");
+    // More checks than declared are welcome, if they hold.
+    assert_eq!(
+        pipeline("", |e| seen(e).checks.push(check("more", true))),
+        []
+    );
+}
+
+#[test]
+fn a_generation_ends_with_stop_or_length() {
+    let ended = |front: &str, finish: FinishReason, standard| {
+        let mut evidence = good();
+        seen(&mut evidence).finish = finish;
+        judge(&fixture(front), &SCENARIO, &evidence, standard).len()
+    };
+    let tool = "[expect]\nfinish = 'tool-call'";
+    assert_eq!(ended("", FinishReason::Length, Standard::Pipeline), 0);
+    assert_eq!(ended("", FinishReason::Cancelled, Standard::Pipeline), 1);
+    assert_eq!(ended("", FinishReason::ToolCall, Standard::Answer), 1);
+    assert_eq!(ended(tool, FinishReason::ToolCall, Standard::Pipeline), 1);
+    assert_eq!(ended(tool, FinishReason::ToolCall, Standard::Answer), 0);
+}
+
+#[test]
+fn the_limits_are_held_to_what_the_host_counted() {
+    let front = "[limits]\nmax-tokens = 8\nmemory = 1\nstop = ['Paris', 'xyz']";
+    let failures = pipeline(front, |e| e.memory_peak += 1);
+    let lines: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "`limits.max-tokens`: 9 tokens were generated, 8 are allowed",
+            "`limits.memory`: the guest held 1048577 bytes, 1048576 are allowed",
+            "`limits.stop`: the answer holds \"Paris\"",
+        ]
+    );
+}
+
+#[test]
+fn the_file_must_be_the_answer_and_the_only_one() {
+    let failures = pipeline("", |e| e.answer_file = Ok(b"Rome".into()));
+    assert_eq!(
+        failures[0].to_string(),
+        "/scratch/answer.md: it is not the answer; it has 4 bytes, and the answer has 21"
+    );
+    assert_eq!(
+        pipeline("", |e| e.answer_file = Err("gone".into())).len(),
+        1
+    );
+    let failures = pipeline("", |e| e.files.push("a\n\x1b[2J".into()));
+    assert_eq!(
+        failures[0].to_string(),
+        "there is a stray file in /scratch: \"a\\n\\u{1b}[2J\""
+    );
+}
+
+#[test]
+fn a_refusal_is_a_failure_whether_or_not_there_is_a_report() {
+    let refuse = |e: &mut Evidence| e.refusals.push("model x/y: grant it".into());
+    assert_eq!(pipeline("", refuse).len(), 1);
+    let failures = pipeline("", |e| {
+        refuse(e);
+        e.observation = Err(GeniusError::Budget(BudgetError {
+            resource: BudgetResource::WallTime,
+            limit: 60_000,
+        }));
+    });
+    assert_eq!(failures.len(), 2);
+    assert_eq!(
+        failures[0].to_string(),
+        "the run failed: the guest has spent its time of 1m"
+    );
+    assert!(failures[0].hint().unwrap().contains("limits.timeout"));
+}
+
+#[test]
+fn each_expectation_names_its_key() {
+    assert_eq!(
+        answer(
+            "[expect]\ncontains = ['Paris', 'paris']\nnot-contains = ['capital', 'CAPITAL']\n\
+             finish = 'length'\nthought = false\nmax-tokens = 8"
+        ),
+        [
+            "`expect.contains`: the answer lacks \"paris\"",
+            "`expect.not-contains`: the answer holds \"capital\"",
+            "`expect.finish`: the generation ended with stop, expected length",
+            "`expect.thought`: there are thoughts",
+            "`expect.max-tokens`: 9 tokens were generated, at most 8 expected",
+        ]
+    );
+    assert_eq!(
+        answer("[expect]\nthought = true\nmax-tokens = 9\nfinish = 'stop'"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn case_can_be_ignored_beyond_ascii_too() {
+    let mut evidence = good();
+    seen(&mut evidence).answer = "ÄPFEL".into();
+    evidence.answer_file = Ok("ÄPFEL".into());
+    let judged = |front: &str| judge(&fixture(front), &SCENARIO, &evidence, Standard::Answer);
+    assert_eq!(judged("[expect]\ncontains = ['äpfel']").len(), 1);
+    assert_eq!(
+        judged("[expect]\nmatches-case = false\ncontains = ['äpfel']"),
+        []
+    );
+    assert_eq!(
+        judged("[expect]\nmatches-case = false\nnot-contains = ['äp']").len(),
+        1
+    );
+}

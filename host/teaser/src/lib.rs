@@ -1,0 +1,64 @@
+//! The brainteaser: finds fixtures, runs each in the sandbox and judges what came of it.
+//!
+//! A fixture is a file `fixtures/{ORG}/{REPO}/{QUANT}/{TEST}.md`: TOML front matter, then
+//! the prompt. Its path names the model. `fixtures/README.md` tells the format.
+//!
+//! 1. [`scan`] lists every fixture below a folder, the broken ones with what is wrong.
+//! 2. A [`Runner`] gives one fixture to the guest `fixture`, in a sandbox of its own.
+//! 3. [`judge`] compares what the guest reports with what the host saw itself (the
+//!    [`Evidence`]) and, where the engine has a model behind it, with what the fixture
+//!    expects. It is a pure function.
+//!
+//! # What is judged
+//!
+//! Always, the pipeline: the run ended well; every check of the scenario was made and
+//! held; its usage is what the host counted; the generation ended with `stop` or
+//! `length`; tokens, memory and stop texts kept to the fixture's limits; `/scratch` holds
+//! the answer and nothing else; the host refused nothing.
+//!
+//! With a model, also what `[expect]` says. Pinky talks nonsense whatever it is asked,
+//! so with it expectations are read and checked for form, but not judged.
+//!
+//! # Which engine
+//!
+//! [`engine_from_env`]: the build's own, `RUSTY_GENIUS_ENGINE` apart. A model whose files
+//! cannot be had is a failure and not a skip: a green run has run everything.
+//!
+//! ```
+//! use rusty_genius::{Genius, core::UserManifest};
+//! use rusty_genius_teaser::{Runner, scan};
+//!
+//! # let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
+//! # let scratch = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tmp/teaser-doc");
+//! async_std::task::block_on(async {
+//!     let genius = Genius::builder()
+//!         .manifest(UserManifest::default())
+//!         .scratch_root(scratch)
+//!         .cache_dir(None)
+//!         .build()?;
+//!     let runner = Runner::new(genius, "pinky").await?;
+//!     for found in scan(fixtures).into_iter().take(1) {
+//!         let outcome = runner.run(&found.fixture?).await;
+//!         assert!(outcome.passed(), "{}", outcome.describe());
+//!     }
+//!     Ok::<_, rusty_genius::GeniusError>(())
+//! })?;
+//! # Ok::<(), rusty_genius::GeniusError>(())
+//! ```
+#![deny(missing_docs)]
+
+mod evidence;
+mod failure;
+mod fixture;
+mod judge;
+mod runner;
+mod scan;
+mod show;
+mod split;
+
+pub use evidence::Evidence;
+pub use failure::Failure;
+pub use fixture::{Expect, FIXTURE_LIMIT, Finish, Fixture, Limits};
+pub use judge::{Standard, judge};
+pub use runner::{ENGINE_VARIABLE, Outcome, Runner, Scenario, engine_from_env};
+pub use scan::{Found, scan};

@@ -1,0 +1,233 @@
+//! Finding fixtures.
+
+use crate::fixture::{FIXTURE_LIMIT, Fixture, too_large, whole_file};
+use crate::show;
+use rusty_genius_core::{GeniusError, ManifestError};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Names in a fixture's path below the root: ORG, REPO, QUANT, TEST.md.
+const PATH_NAMES: usize = 4;
+/// How deep misplaced fixtures are looked for.
+const DEPTH_LIMIT: usize = 16;
+/// What explains the format, at the root only.
+const README: &str = "README.md";
+
+/// A file that is a fixture, or should be one.
+#[derive(Debug)]
+pub struct Found {
+    /// `ORG/REPO/QUANT/TEST`, or the path below the root where it is no such thing. One
+    /// line, whatever the file is called.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it, or what is wrong with it: always [`GeniusError::Manifest`], with
+    /// the file and the line.
+    pub fixture: Result<Fixture, GeniusError>,
+}
+
+/// Lists the fixtures below `root`, sorted by path. It never fails and never stops half
+/// way: whatever is wrong is in its own [`Found`], a `root` that cannot be read or holds
+/// no fixture too.
+///
+/// Every `.md` file is meant to be a fixture, except `README.md` in `root` itself. A
+/// fixture in the wrong place, a `.md` that is no regular file, and a folder that cannot
+/// be read are errors. Other files are ignored.
+///
+/// Links: one to a regular file below `root` is that file. One that leads out of `root`,
+/// to a folder or nowhere is an error and not followed.
+pub fn scan(root: impl AsRef<Path>) -> Vec<Found> {
+    let root = root.as_ref();
+    let mut scanner = Scanner {
+        root,
+        found: Vec::new(),
+    };
+    match root.canonicalize() {
+        Ok(real_root) => scanner.folder(&real_root, &Place::root(root)),
+        Err(e) => scanner.fail(&Place::root(root), e.to_string()),
+    }
+    if scanner.found.is_empty() {
+        let reason = "there is no fixture (ORG/REPO/QUANT/TEST.md) in this folder";
+        scanner.fail(&Place::root(root), reason);
+    }
+    scanner.found
+}
+
+/// A path, and the same as people see it.
+struct Place {
+    path: PathBuf,
+    shown: PathBuf,
+    /// The names below the root, shown.
+    names: Vec<String>,
+}
+
+impl Place {
+    fn root(root: &Path) -> Self {
+        Self {
+            path: root.to_owned(),
+            shown: show::name(root.as_os_str()).into(),
+            names: Vec::new(),
+        }
+    }
+
+    fn join(&self, name: &std::ffi::OsStr) -> Self {
+        let shown = show::name(name);
+        let mut names = self.names.clone();
+        names.push(shown.clone());
+        Self {
+            path: self.path.join(name),
+            shown: self.shown.join(shown),
+            names,
+        }
+    }
+
+    /// What the test is called.
+    fn name(&self) -> String {
+        let name = self.names.join("/");
+        match name.strip_suffix(".md") {
+            Some(name) if self.names.len() == PATH_NAMES => name.to_owned(),
+            _ if name.is_empty() => self.shown.display().to_string(),
+            _ => name,
+        }
+    }
+
+    /// Whether its name ends as a fixture's does, in whatever case.
+    fn is_markdown(&self) -> bool {
+        let extension = self.path.extension();
+        extension.is_some_and(|e| e.eq_ignore_ascii_case("md"))
+    }
+}
+
+struct Scanner<'a> {
+    root: &'a Path,
+    found: Vec<Found>,
+}
+
+impl Scanner<'_> {
+    fn folder(&mut self, real_root: &Path, here: &Place) {
+        let mut names = Vec::new();
+        let entries = fs::read_dir(&here.path).and_then(|entries| {
+            for entry in entries {
+                names.push(entry?.file_name());
+            }
+            Ok(())
+        });
+        if let Err(e) = entries {
+            self.fail(here, e.to_string());
+        }
+        names.sort();
+        for name in names {
+            let place = here.join(&name);
+            if !(here.names.is_empty() && name == README) {
+                self.entry(real_root, &place);
+            }
+        }
+    }
+
+    fn entry(&mut self, real_root: &Path, place: &Place) {
+        // Of the entry itself, not of what it leads to. Opening comes last: a FIFO
+        // would wait for a writer.
+        let kind = match fs::symlink_metadata(&place.path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(e) => return self.fail(place, e.to_string()),
+        };
+        let markdown = place.is_markdown();
+        if kind.is_symlink() {
+            self.link(real_root, place);
+        } else if kind.is_dir() && markdown {
+            self.fail(place, "it is a folder, and a fixture is a file");
+        } else if kind.is_dir() && place.names.len() >= DEPTH_LIMIT {
+            self.fail(
+                place,
+                "no fixture is that deep, and nothing below was looked at",
+            );
+        } else if kind.is_dir() {
+            self.folder(real_root, place);
+        } else if markdown && kind.is_file() {
+            self.file(place);
+        } else if markdown {
+            self.fail(
+                place,
+                "it is a pipe, a socket or a device, and a fixture is a file",
+            );
+        }
+    }
+
+    fn link(&mut self, real_root: &Path, place: &Place) {
+        let led = place.path.canonicalize().and_then(|real| {
+            let metadata = fs::metadata(&real)?;
+            Ok((real.starts_with(real_root), metadata))
+        });
+        let markdown = place.is_markdown();
+        match led {
+            Err(e) => self.fail(place, format!("the link leads nowhere: {e}")),
+            Ok((_, to)) if to.is_dir() => {
+                self.fail(
+                    place,
+                    "it is a link to a folder, and those are not followed",
+                );
+            }
+            Ok(_) if !markdown => {}
+            Ok((false, _)) => {
+                let root = show::name(self.root.as_os_str());
+                self.fail(place, format!("it is a link out of {root}"));
+            }
+            Ok((true, to)) if to.is_file() => self.file(place),
+            Ok((true, _)) => self.fail(place, "it is a link to something that is no file"),
+        }
+    }
+
+    fn file(&mut self, place: &Place) {
+        let depth = place.names.len();
+        if depth != PATH_NAMES {
+            let reason = format!(
+                "a fixture's path is ORG/REPO/QUANT/TEST.md, and this one has {} above it",
+                match depth - 1 {
+                    0 => "no folder".to_owned(),
+                    1 => "1 folder".to_owned(),
+                    folders => format!("{folders} folders"),
+                }
+            );
+            return self.fail(place, reason);
+        }
+        if place.path.extension().is_some_and(|e| e != "md") {
+            return self.fail(place, "a fixture's name ends with `.md`, in lower case");
+        }
+        let fixture = match read(&place.path) {
+            Ok(bytes) => Fixture::parse(&place.name(), &place.shown, &bytes),
+            Err(reason) => Err(whole_file(&place.shown, reason)),
+        };
+        self.push(place, fixture);
+    }
+
+    fn fail(&mut self, place: &Place, reason: impl Into<String>) {
+        self.push(place, Err(whole_file(&place.shown, reason)));
+    }
+
+    fn push(&mut self, place: &Place, fixture: Result<Fixture, ManifestError>) {
+        self.found.push(Found {
+            name: place.name(),
+            path: place.path.clone(),
+            fixture: fixture.map_err(Into::into),
+        });
+    }
+}
+
+/// Reads a regular file, if it is no larger than a fixture can be.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let open = || -> io::Result<(u64, File)> {
+        let file = File::open(path)?;
+        Ok((file.metadata()?.len(), file))
+    };
+    let (size, file) = open().map_err(|e| e.to_string())?;
+    if size > FIXTURE_LIMIT {
+        return Err(too_large(size));
+    }
+    let mut bytes = Vec::new();
+    // It may grow while it is read; the parser sees that it is too large then.
+    file.take(FIXTURE_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
+    Ok(bytes)
+}

@@ -1,0 +1,55 @@
+//! Words of guests, models and file names, shown to a person.
+
+use std::ffi::OsStr;
+
+/// Whether a character could move the cursor, colour, hide or reorder text.
+fn is_unsafe(c: char) -> bool {
+    let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || bidi
+}
+
+/// The text on one line, with every unsafe character shown as Rust would write it.
+pub(crate) fn line(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' | '\r' => safe.extend(c.escape_default()),
+            c if is_unsafe(c) => safe.extend(c.escape_unicode()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// A file's name on one line.
+pub(crate) fn name(name: &OsStr) -> String {
+    line(&name.to_string_lossy())
+}
+
+/// At most `most` characters of [`line`], in quotes.
+pub(crate) fn excerpt(text: &str, most: usize) -> String {
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(most).collect();
+    let rest = if chars.next().is_some() { "…" } else { "" };
+    format!("\"{}{rest}\"", line(&start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_forge_a_line_or_hide_one_is_shown() {
+        assert_eq!(
+            line("a\ntest b ... ok\r\x1b[2J\u{202e}\u{2028}"),
+            "a\\ntest b ... ok\\r\\u{1b}[2J\\u{202e}\\u{2028}"
+        );
+        assert_eq!(line("Käse 🧀 \"q\""), "Käse 🧀 \"q\"");
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_between_characters() {
+        assert_eq!(excerpt("🧀🧀🧀", 2), "\"🧀🧀…\"");
+        assert_eq!(excerpt("🧀🧀", 2), "\"🧀🧀\"");
+    }
+}

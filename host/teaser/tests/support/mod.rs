@@ -1,0 +1,81 @@
+//! A house for fixtures, and a trial for each of them.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use libtest_mimic::{Failed, Trial};
+use rusty_genius::{Genius, GeniusError, core::UserManifest};
+use rusty_genius_cortex::{Pinky, PinkyConfig, SystemClock};
+use rusty_genius_teaser::{Found, Runner, Scenario};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Where tests put what they leave: below `target/tmp`.
+pub(crate) fn tmp(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// A house that does not look at who runs it: no manifest of theirs, no cache of theirs,
+/// and a Pinky that does not dawdle. Only where models are is up to the environment.
+pub(crate) fn genius() -> Result<Genius, GeniusError> {
+    let pinky = PinkyConfig {
+        delay: Duration::ZERO,
+        ..PinkyConfig::default()
+    };
+    Genius::builder()
+        .manifest(UserManifest::default())
+        .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
+        .scratch_root(tmp("teaser-runs"))
+        .cache_dir(Some(tmp("teaser-guests")))
+        .build()
+}
+
+/// A runner that is made when the first fixture needs it, and is then everyone's.
+pub(crate) struct Shared {
+    engine: String,
+    scenario: Scenario,
+    /// Whether to tell figures of what passes.
+    pub(crate) verbose: bool,
+    runner: OnceLock<Result<Runner, GeniusError>>,
+}
+
+impl Shared {
+    pub(crate) fn new(engine: &str, scenario: Scenario) -> Self {
+        Self {
+            engine: engine.to_owned(),
+            scenario,
+            verbose: false,
+            runner: OnceLock::new(),
+        }
+    }
+
+    fn runner(&self) -> Result<&Runner, GeniusError> {
+        let make = || {
+            async_std::task::block_on(async {
+                Runner::with_scenario(genius()?, &*self.engine, self.scenario).await
+            })
+        };
+        self.runner.get_or_init(make).as_ref().map_err(Clone::clone)
+    }
+
+    fn run(&self, found: Found) -> Result<(), Failed> {
+        let fixture = found.fixture.map_err(|e| e.to_string())?;
+        let runner = self.runner()?;
+        let outcome = async_std::task::block_on(runner.run(&fixture));
+        if self.verbose {
+            eprintln!("{}", outcome.summary());
+        }
+        match outcome.passed() {
+            true => Ok(()),
+            false => Err(outcome.describe().into()),
+        }
+    }
+}
+
+/// One test for each fixture, a broken one included.
+pub(crate) fn trials(found: Vec<Found>, shared: &Arc<Shared>) -> Vec<Trial> {
+    let trial = |found: Found| {
+        let shared = shared.clone();
+        Trial::test(found.name.clone(), move || shared.run(found))
+    };
+    found.into_iter().map(trial).collect()
+}
