@@ -8,7 +8,10 @@ fn genius(args: &[&str]) {
     let home = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-home");
     let status = Command::new(env!("CARGO_BIN_EXE_genius"))
         .env("RUSTY_GENIUS_HOME", home)
-        .env("RUSTY_GENIUS_TMP", concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-runs"))
+        .env(
+            "RUSTY_GENIUS_TMP",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-runs"),
+        )
         .args(args)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
