@@ -263,14 +263,13 @@ impl EventLoop {
             return;
         };
         self.tell(BrainstemOutput::Rejected { id, reason });
-        let model = model.id();
         let error = EngineError::Rejected {
-            model: model.clone(),
+            model: model.id(),
             reason: reason.describe().to_owned(),
         };
         let _ = reply.send(Err(error.into()));
         // It may have been the last that kept a model from being idle.
-        self.note_idle(model);
+        self.note_idle(model.load_key());
     }
 
     fn load(&mut self, model: String) {
