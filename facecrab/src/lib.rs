@@ -1,184 +1,127 @@
-//! Facecrab, the asset authority: turns a model spec into files on this machine.
+//! Facecrab, the asset authority: turns a model spec into verified files on this machine.
 //!
-//! It looks where the spec points (a path) or into the Hugging Face cache that other
-//! tools share (`models--{org}--{repo}/snapshots/{revision}/…`), and never writes.
+//! A model is looked for in the registry of what was made ready before, then in the
+//! Hugging Face cache that other tools share, then on the hub. What is fetched is
+//! resumed after any interruption, checked against its sha256 while it arrives, and
+//! visible only when it is whole.
 //!
 //! ```
-//! use facecrab::Facecrab;
+//! use facecrab::{Facecrab, Settings};
+//! use futures::StreamExt;
 //! use rusty_genius_core::{ModelSource, ModelSpec};
 //!
-//! let crab = Facecrab::new(vec!["no/such/cache".into()]);
+//! let mut settings = Settings::new("no/such/cache", "no/such/config");
+//! settings.offline = true;
+//! let crab = Facecrab::new(settings);
 //! let spec = ModelSpec::new(ModelSource::parse("Qwen/Qwen2.5-1.5B-Instruct:Q4_K_M")?);
-//! assert!(crab.find(&spec).is_err());
+//!
+//! let mut model = crab.ensure_model(&spec);
+//! async_std::task::block_on(async {
+//!     while let Some(event) = model.next().await {
+//!         println!("{event:?}");
+//!     }
+//!     let error = model.finish().await.unwrap_err();
+//!     assert!(error.to_string().contains("would have been fetched"));
+//! });
 //! # Ok::<(), rusty_genius_core::SpecError>(())
 //! ```
 #![deny(missing_docs)]
 
-mod cache;
+pub mod catalog;
+mod check;
+mod download;
+mod durable;
+mod ensure;
+mod hub;
+mod installed;
+mod progress;
+mod registry;
+mod select;
+mod settings;
+mod store;
+mod transport;
 
-use rusty_genius_core::{AssetError, ModelSource, ModelSpec};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+pub use installed::{Details, Installed, Verified};
+pub use progress::{EnsureModel, ModelAsset, Task};
+pub use settings::Settings;
+pub use store::Removed;
 
-/// A model whose files are here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelAsset {
-    /// The GGUF files, in order; more than one where the model is split.
-    pub files: Vec<PathBuf>,
-    /// Bytes of all files.
-    pub size: u64,
-}
+use ensure::Ensure;
+use registry::Registry;
+use rusty_genius_core::{GeniusError, ModelSpec};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::Store;
 
-/// The asset authority.
+/// The asset authority. A clone is the same one.
 #[derive(Debug, Clone)]
 pub struct Facecrab {
-    caches: Vec<PathBuf>,
+    settings: Arc<Settings>,
+    store: Store,
+    registry: Registry,
+    warnings: Arc<Mutex<Vec<GeniusError>>>,
 }
 
 impl Facecrab {
-    /// Looks for hub models in these cache folders, in order.
-    pub fn new(caches: Vec<PathBuf>) -> Self {
-        Self { caches }
+    /// One that works as these settings say.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            store: Store::new(&settings.hub_cache),
+            registry: Registry::open(&settings.config),
+            settings: Arc::new(settings),
+            warnings: Arc::default(),
+        }
     }
 
-    /// Looks where the environment says: `HF_HUB_CACHE`, else `HF_HOME/hub`, else
-    /// `~/.cache/huggingface/hub`.
+    /// One that works as the environment says.
     pub fn from_env() -> Self {
-        let var = |name| std::env::var_os(name).filter(|v| !v.is_empty());
-        let cache = var("HF_HUB_CACHE")
-            .map(PathBuf::from)
-            .or_else(|| var("HF_HOME").map(|home| PathBuf::from(home).join("hub")))
-            .or_else(|| var("HOME").map(|home| PathBuf::from(home).join(".cache/huggingface/hub")));
-        Self::new(cache.into_iter().collect())
+        Self::new(Settings::from_env())
     }
 
-    /// Makes sure that the model's files are here. The disk is read on a thread of its
-    /// own; dropping the future abandons the search.
+    /// How it is set up.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Makes sure that the model's files are here, and says how far they are.
+    pub fn ensure_model(&self, spec: &ModelSpec) -> EnsureModel {
+        Task::new(|events| {
+            let ensure = Ensure {
+                settings: self.settings.clone(),
+                store: self.store.clone(),
+                registry: self.registry.clone(),
+                spec: spec.id(),
+                source: spec.source.clone(),
+                events,
+            };
+            ensure.run()
+        })
+    }
+
+    /// The model, if this machine has it. Reads the disk on the caller's thread.
     ///
-    /// Errors: [`AssetError::NotFound`], [`AssetError::Ambiguous`] where several files
-    /// fit, [`AssetError::Invalid`] where the file is no GGUF.
-    pub async fn ensure_model(&self, spec: &ModelSpec) -> Result<ModelAsset, AssetError> {
-        let (this, spec) = (self.clone(), spec.clone());
-        blocking::unblock(move || this.find(&spec)).await
+    /// Errors: [`GeniusError::Asset`] for a file that is no model, and
+    /// [`GeniusError::Manifest`] for a registry that cannot be read.
+    pub fn find(&self, spec: &ModelSpec) -> Result<Option<ModelAsset>, GeniusError> {
+        let warn = |warning| self.warn(warning);
+        ensure::find(&self.store, &self.registry, &spec.id(), &spec.source, &warn)
+            .map_err(|e| progress::edge(&e))
     }
 
-    /// [`Facecrab::ensure_model`], on the caller's thread.
-    pub fn find(&self, spec: &ModelSpec) -> Result<ModelAsset, AssetError> {
-        match &spec.source {
-            ModelSource::File(path) if path.exists() => asset(vec![path.clone()]),
-            ModelSource::File(path) => Err(AssetError::NotFound {
-                spec: spec.id(),
-                searched: vec![path.display().to_string()],
-            }),
-            ModelSource::Url { url, .. } => Err(AssetError::NotFound {
-                spec: spec.id(),
-                searched: vec![url.clone()],
-            }),
-            ModelSource::Hub {
-                repo,
-                quant,
-                revision,
-            } => {
-                let files = cache::find(
-                    &self.caches,
-                    &spec.id(),
-                    repo,
-                    quant.as_deref(),
-                    revision.as_deref(),
-                )?;
-                asset(files)
-            }
+    /// What a person should know of the files that were read since this was last asked:
+    /// a damaged registry that its backup stood in for. Those of a [`Task`] come as
+    /// events.
+    pub fn take_warnings(&self) -> Vec<GeniusError> {
+        std::mem::take(&mut self.warnings())
+    }
+
+    fn warn(&self, warning: GeniusError) {
+        let mut warnings = self.warnings();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
         }
     }
-}
 
-fn asset(files: Vec<PathBuf>) -> Result<ModelAsset, AssetError> {
-    let mut size = 0;
-    for file in &files {
-        size += check_gguf(file)?;
-    }
-    Ok(ModelAsset { files, size })
-}
-
-/// The file's size, if it is a regular file that begins as a GGUF does.
-fn check_gguf(path: &Path) -> Result<u64, AssetError> {
-    let invalid = |reason: &str| AssetError::Invalid {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let io = |e: std::io::Error| AssetError::Io {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    };
-    // Opening a FIFO would wait for a writer: look before.
-    let metadata = std::fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
-        return Err(invalid("is not a regular file"));
-    }
-    let mut magic = [0; 4];
-    File::open(path)
-        .map_err(io)?
-        .read_exact(&mut magic)
-        .map_err(|_| invalid("is too short to be a GGUF file"))?;
-    if magic != *b"GGUF" {
-        return Err(invalid("is not a GGUF file (wrong magic)"));
-    }
-    Ok(metadata.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    fn dir(test: &str) -> PathBuf {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../target/tmp/facecrab")
-            .join(test);
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-        dir
-    }
-
-    fn file_spec(path: &Path) -> ModelSpec {
-        ModelSpec::new(ModelSource::File(path.to_owned()))
-    }
-
-    #[test]
-    fn a_path_gives_its_file_and_size() {
-        let path = dir("path").join("x.gguf");
-        fs::write(&path, b"GGUF rest").unwrap();
-        let found = Facecrab::new(vec![]).find(&file_spec(&path)).unwrap();
-        assert_eq!((found.files, found.size), (vec![path], 9));
-    }
-
-    #[test]
-    fn what_is_no_gguf_file_is_refused_with_the_reason() {
-        let dir = dir("bad");
-        let crab = Facecrab::new(vec![]);
-        for (name, content, reason) in [
-            ("empty.gguf", &b""[..], "too short"),
-            ("short.gguf", b"GG", "too short"),
-            ("html.gguf", b"<html>", "wrong magic"),
-        ] {
-            let path = dir.join(name);
-            fs::write(&path, content).unwrap();
-            let error = crab.find(&file_spec(&path)).unwrap_err();
-            assert!(error.to_string().contains(reason), "{error}");
-        }
-        let folder = dir.join("folder.gguf");
-        fs::create_dir(&folder).unwrap();
-        let error = crab.find(&file_spec(&folder)).unwrap_err();
-        assert!(error.to_string().contains("regular file"), "{error}");
-    }
-
-    #[test]
-    fn a_missing_file_says_where_it_was_looked_for() {
-        let path = dir("missing").join("x.gguf");
-        let error = Facecrab::new(vec![]).find(&file_spec(&path)).unwrap_err();
-        assert!(
-            matches!(error, AssetError::NotFound { searched, .. } if searched == [path.display().to_string()])
-        );
+    fn warnings(&self) -> MutexGuard<'_, Vec<GeniusError>> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 //! A policy sees an [`Event`] and the [`State`] after it and answers [`Command`]s.
 //! Tokens never pass here: an answer goes from the engine straight to whoever asked.
 
-use crate::{GeniusError, ModelSpec, Usage};
+use crate::{AssetEvent, GeniusError, ModelSpec, Usage};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
@@ -94,12 +94,19 @@ pub enum BrainstemInput {
 pub enum BrainstemOutput {
     /// A model is being loaded.
     Loading {
-        /// Its id.
+        /// What names the load: [`ModelSpec::load_key`].
         model: String,
+    },
+    /// A model's files are on their way.
+    Asset {
+        /// What names the load: [`ModelSpec::load_key`].
+        model: String,
+        /// How far they are.
+        event: AssetEvent,
     },
     /// A model is in memory.
     Loaded {
-        /// Its id.
+        /// What names the load: [`ModelSpec::load_key`].
         model: String,
         /// Bytes it holds.
         memory: u64,
@@ -108,14 +115,14 @@ pub enum BrainstemOutput {
     },
     /// A model could not be loaded.
     LoadFailed {
-        /// Its id.
+        /// What names the load: [`ModelSpec::load_key`].
         model: String,
         /// Why.
         error: GeniusError,
     },
     /// A model was taken out of memory.
     Unloaded {
-        /// Its id.
+        /// What names the load: [`ModelSpec::load_key`].
         model: String,
     },
     /// A request may run.

@@ -194,6 +194,11 @@ pub enum AssetEvent {
         /// The file's name.
         file: String,
     },
+    /// Something a person should know that did not stop the work.
+    Warning {
+        /// What, in one sentence.
+        text: String,
+    },
     /// The model can be opened. Always last.
     Ready {
         /// The spec, canonical.

@@ -2,10 +2,10 @@
 
 use crate::home::{self, Home};
 use crate::run::Run;
-use facecrab::Facecrab;
+use facecrab::{Facecrab, catalog};
 use futures::FutureExt;
 use rusty_genius_core::{
-    GeniusError, ManifestError, ModelSpec, Observation, SandboxError, TestCase, UserManifest,
+    GeniusError, ModelSpec, Observation, SandboxError, TestCase, UserManifest,
 };
 use rusty_genius_cortex::{Backend, Cortex, DEFAULT_ENGINE, SystemClock};
 use rusty_genius_sandbox::{COMPONENT_LIMIT, Guest, Job, Report, Sandbox, SandboxConfig};
@@ -67,8 +67,8 @@ impl Builder {
         self
     }
 
-    /// The models' names and defaults. Default: `models.toml` in the user's
-    /// configuration, if there is one.
+    /// The models' names and defaults. Default: the user's `models.toml` laid over the
+    /// models that come with the house.
     pub fn manifest(mut self, manifest: UserManifest) -> Self {
         self.manifest = Some(manifest);
         self
@@ -117,10 +117,10 @@ impl Builder {
     /// for an engine this build does not have, [`GeniusError::Sandbox`].
     pub fn build(self) -> Result<Genius, GeniusError> {
         let home = Home::from_env();
-        let manifest = match (self.manifest, &home) {
-            (Some(manifest), _) => manifest,
-            (None, Some(home)) => read_manifest(&home.config.join("models.toml"))?,
-            (None, None) => UserManifest::default(),
+        let facecrab = self.facecrab.unwrap_or_else(Facecrab::from_env);
+        let manifest = match self.manifest {
+            Some(manifest) => manifest,
+            None => catalog::load(&facecrab.settings().config)?,
         };
         let cortex = self
             .backends
@@ -132,12 +132,7 @@ impl Builder {
         if let Some(engine) = &self.engine {
             cortex.backend(Some(engine))?;
         }
-        let stem = Stem::start_observed(
-            Arc::new(cortex),
-            self.facecrab.unwrap_or_else(Facecrab::from_env),
-            self.policy,
-            self.observer,
-        );
+        let stem = Stem::start_observed(Arc::new(cortex), facecrab, self.policy, self.observer);
         let mut config = SandboxConfig::new(self.scratch_root.unwrap_or_else(home::scratch_root));
         config.cache_dir = match self.cache {
             Cache::Home => home.map(|home| home.cache.join("guests")),
@@ -153,23 +148,6 @@ impl Builder {
             manifest: Arc::new(manifest),
             engine: self.engine,
         })
-    }
-}
-
-fn read_manifest(path: &Path) -> Result<UserManifest, GeniusError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => UserManifest::parse(path, &text),
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(UserManifest::default())
-        }
-        Err(e) => Err(ManifestError {
-            file: path.to_owned(),
-            line: None,
-            column: None,
-            key: None,
-            reason: e.to_string(),
-        }
-        .into()),
     }
 }
 

@@ -9,7 +9,7 @@
 
 use async_std::task::block_on;
 use criterion::{BatchSize, Criterion, Throughput};
-use facecrab::Facecrab;
+use facecrab::{Facecrab, Settings};
 use futures::StreamExt;
 use rusty_genius_core::{InferenceEvent, ModelSource, ModelSpec, PartialConfig, Turn};
 use rusty_genius_cortex::{Cortex, Pinky, PinkyConfig, SystemClock};
@@ -39,7 +39,11 @@ impl Bench {
             ..PinkyConfig::default()
         };
         let cortex = Cortex::new(clock.clone()).with(Arc::new(Pinky::new(config, clock)));
-        let stem = Stem::start(Arc::new(cortex), Facecrab::new(vec![]), StrategyPolicy);
+        let stem = Stem::start(
+            Arc::new(cortex),
+            Facecrab::new(Settings::offline("no/such/folder")),
+            StrategyPolicy,
+        );
         let runs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-runs");
         let sandbox = Sandbox::new(SandboxConfig::new(runs), stem.clone()).unwrap();
         Self { stem, sandbox }

@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
             import rusty-genius:genius/types@0.1.0;
             import rusty-genius:genius/cortex@0.1.0;
             import rusty-genius:genius/cortex-blocking@0.1.0;
+            import rusty-genius:genius/facecrab@0.1.0;
             import rusty-genius:genius/reply@0.1.0;
             import rusty-genius:genius/journal@0.1.0;
             import rusty-genius:genius/scenarios@0.1.0;
@@ -28,4 +29,6 @@ wasmtime::component::bindgen!({
     },
 });
 
-pub(crate) use rusty_genius::genius::{cortex, cortex_blocking, journal, reply, scenarios, types};
+pub(crate) use rusty_genius::genius::{
+    cortex, cortex_blocking, facecrab, journal, reply, scenarios, types,
+};

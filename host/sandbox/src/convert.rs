@@ -1,11 +1,12 @@
 //! Between the contract's types as guests have them and as native code has them.
 
-use crate::bindings::{journal, reply, scenarios, types};
+use crate::bindings::{facecrab, journal, reply, scenarios, types};
 use rusty_genius_core as core;
 use rusty_genius_core::{
     AssetError, BudgetResource, EngineError, FinishReason, Fragment, GeniusError, InferenceEvent,
     ProtocolError, ThoughtEvent,
 };
+use rusty_genius_stem::Details;
 
 pub(crate) fn turns_in(turns: Vec<types::Turn>) -> Vec<core::Turn> {
     turns
@@ -174,6 +175,31 @@ pub(crate) fn error_out(error: &GeniusError) -> types::Error {
             limit: e.limit,
         }),
         _ => types::Error::Engine(types::EngineError::BackendFailed),
+    }
+}
+
+/// How far a model is; `None` for what is not the guest's business.
+pub(crate) fn progress_out(event: &core::AssetEvent) -> Option<facecrab::AssetProgress> {
+    Some(match event {
+        core::AssetEvent::Warning { .. } => return None,
+        core::AssetEvent::Resolving { .. } => facecrab::AssetProgress::Resolving,
+        core::AssetEvent::Queued { .. } => facecrab::AssetProgress::Queued,
+        core::AssetEvent::Bytes { done, total, .. } => {
+            facecrab::AssetProgress::Bytes((*done, *total))
+        }
+        core::AssetEvent::Verifying { .. } => facecrab::AssetProgress::Verifying,
+        core::AssetEvent::Ready { .. } => facecrab::AssetProgress::Ready,
+    })
+}
+
+/// What a guest is told of a model, under the name it has there.
+pub(crate) fn model_out(details: Details, name: String) -> facecrab::ModelInfo {
+    let context = details.context_length.unwrap_or(0);
+    facecrab::ModelInfo {
+        spec: name,
+        size: details.size,
+        quant: details.quant.unwrap_or_default(),
+        context_length: u32::try_from(context).unwrap_or(u32::MAX),
     }
 }
 

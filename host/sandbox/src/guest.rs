@@ -235,8 +235,9 @@ fn ungranted(import: &str) -> Option<String> {
             "it was built against version {version} of the contract, this host serves {WIT_PACKAGE}"
         )),
         "rusty-genius:genius" => match interface {
-            "types" | "cortex" | "cortex-blocking" | "reply" | "journal" | "scenarios" => None,
-            "facecrab" | "tools" => Some("this version of the host grants it to nobody yet".into()),
+            "types" | "cortex" | "cortex-blocking" | "facecrab" | "reply" | "journal"
+            | "scenarios" => None,
+            "tools" => Some("this version of the host grants it to nobody yet".into()),
             _ => Some("the contract has no interface of that name".into()),
         },
         "wasi:cli" | "wasi:clocks" | "wasi:filesystem" | "wasi:io" | "wasi:random"
@@ -291,7 +292,7 @@ mod tests {
     fn each_ungranted_import_has_its_reason() {
         for (import, why) in [
             ("rusty-genius:genius/cortex@0.2.0", "version 0.2.0"),
-            ("rusty-genius:genius/facecrab@0.1.0", "nobody yet"),
+            ("rusty-genius:genius/tools@0.1.0", "nobody yet"),
             ("wasi:http/outgoing-handler@0.2.6", "no network"),
             ("wasi:io/streams@0.3.0", "WASI 0.2"),
             ("acme:door/key", "does not know"),

@@ -10,8 +10,8 @@ use crate::scratch::Scratch;
 use async_channel::Sender;
 use futures::future::{Either, select};
 use rusty_genius_core::{
-    BudgetResource, Fragment, GeniusError, ModelSpec, Note, Observation, SandboxError, TestCase,
-    Usage,
+    BudgetResource, Fragment, GeniusError, ModelSource, ModelSpec, Note, Observation, SandboxError,
+    TestCase, Usage,
 };
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,6 +31,19 @@ pub struct Grant {
     pub model: ModelSpec,
     /// The name a manifest gives the model, which the guest may use as well.
     pub model_name: Option<String>,
+}
+
+impl Grant {
+    /// What a guest calls the model: never a path or a URL. The empty name stands for
+    /// one that has no other.
+    pub(crate) fn guest_name(&self) -> String {
+        let id = self.model.id();
+        match (&self.model.source, &self.model_name) {
+            (ModelSource::Hub { .. }, _) => id,
+            (_, Some(name)) if *name != id => name.clone(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// How to run a guest.
@@ -135,7 +148,7 @@ impl Sandbox {
     ) -> Result<Report<Observation>, SandboxError> {
         let prepared = self.prepare(guest, Export::RunCase, job)?;
         let model = prepared.desk.grant.model.clone();
-        let case = convert::case_out(case, model.id());
+        let case = convert::case_out(case, prepared.desk.grant.guest_name());
         let report: Report<scenarios::Observation> = prepared.call(guest.clone(), (case,)).await;
         let engine = model.engine.unwrap_or_default();
         Ok(report.map(|seen| convert::observation_in(seen, &engine)))
@@ -358,4 +371,26 @@ fn cut(mut words: String) -> String {
         words += &format!("… ({bytes} bytes in all)");
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_told_no_path_and_no_url() {
+        let name = |source: &str, name: Option<&str>| {
+            let grant = Grant {
+                model: ModelSpec::new(ModelSource::parse(source).unwrap()),
+                model_name: name.map(str::to_owned),
+            };
+            grant.guest_name()
+        };
+        let url = format!("https://example.org/x.gguf#sha256={}", "0".repeat(64));
+        assert_eq!(name("o/r:Q8_0", Some("small")), "o/r:Q8_0");
+        assert_eq!(name("/home/u/x.gguf", Some("small")), "small");
+        assert_eq!(name("/home/u/x.gguf", Some("/home/u/x.gguf")), "");
+        assert_eq!(name(&url, Some(&url)), "");
+        assert_eq!(name(&url, None), "");
+    }
 }

@@ -10,7 +10,8 @@ use futures::future::{BoxFuture, FutureExt, pending};
 use futures::stream::{FuturesUnordered, StreamExt};
 use rusty_genius_core::brainstem::{Event, Rejection, RequestId};
 use rusty_genius_core::{
-    BrainstemInput, BrainstemOutput, EngineError, GeniusError, ModelSpec, ProtocolError, Usage,
+    AssetEvent, BrainstemInput, BrainstemOutput, EngineError, GeniusError, ModelSpec,
+    ProtocolError, Usage,
 };
 use rusty_genius_cortex::{Clock, Cortex, LoadRequest, Model};
 use std::collections::{BTreeMap, VecDeque};
@@ -285,10 +286,15 @@ impl EventLoop {
             self.facecrab.clone(),
             self.clock.clone(),
         );
+        let (observer, name) = (self.observer.clone(), model.clone());
         self.loads.push(
             async move {
                 let began = clock.now();
-                let result = load(&cortex, &facecrab, &spec).await;
+                let progress = |event| {
+                    let model = name.clone();
+                    observer(&BrainstemOutput::Asset { model, event });
+                };
+                let result = load(&cortex, &facecrab, &spec, progress).await;
                 Finished {
                     model,
                     took: clock.now().saturating_sub(began),
@@ -331,10 +337,15 @@ async fn load(
     cortex: &Cortex,
     facecrab: &Facecrab,
     spec: &ModelSpec,
+    progress: impl Fn(AssetEvent),
 ) -> Result<Arc<dyn Model>, GeniusError> {
     let backend = cortex.backend(spec.engine.as_deref())?;
     let weights = if backend.needs_weights() {
-        facecrab.ensure_model(spec).await?.files
+        let mut model = facecrab.ensure_model(spec);
+        while let Some(event) = model.next().await {
+            progress(event);
+        }
+        model.finish().await?.files
     } else {
         Vec::new()
     };

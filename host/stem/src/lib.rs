@@ -33,6 +33,7 @@ mod policy;
 mod session;
 mod stem;
 
+pub use facecrab::{Details, EnsureModel};
 pub use policy::{Policy, StrategyPolicy};
 pub use session::{HISTORY_LIMIT, Inference, Session};
 pub use stem::{Lease, Observer, Stem};

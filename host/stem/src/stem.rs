@@ -4,7 +4,7 @@ use crate::event_loop::{EventLoop, Inbox, Message};
 use crate::policy::Policy;
 use crate::session::{Session, Slot};
 use async_channel::Sender;
-use facecrab::Facecrab;
+use facecrab::{EnsureModel, Facecrab};
 use futures::channel::oneshot;
 use rusty_genius_core::brainstem::{Request, RequestId};
 use rusty_genius_core::{
@@ -23,7 +23,8 @@ pub type Observer = Arc<dyn Fn(&BrainstemOutput) + Send + Sync>;
 pub struct Stem {
     inbox: Sender<Message>,
     next: Arc<AtomicU64>,
-    clock: Arc<dyn Clock>,
+    cortex: Arc<Cortex>,
+    facecrab: Facecrab,
 }
 
 impl Stem {
@@ -42,10 +43,9 @@ impl Stem {
         // Unbounded, because requests are taken back and leases end in `drop`, which
         // cannot wait.
         let (inbox, messages) = async_channel::unbounded();
-        let clock = cortex.clock().clone();
         let event_loop = EventLoop::new(
-            cortex,
-            facecrab,
+            cortex.clone(),
+            facecrab.clone(),
             Box::new(policy),
             observer,
             inbox.downgrade(),
@@ -54,7 +54,8 @@ impl Stem {
         Self {
             inbox,
             next: Arc::new(AtomicU64::new(1)),
-            clock,
+            cortex,
+            facecrab,
         }
     }
 
@@ -104,6 +105,22 @@ impl Stem {
         answer.map_err(|_| closed())?
     }
 
+    /// Sees to it that the model's files are here, without loading it. `None` where its
+    /// engine needs none.
+    ///
+    /// Errors: [`EngineError::Unknown`](rusty_genius_core::EngineError::Unknown).
+    pub fn ensure_model(&self, model: &ModelSpec) -> Result<Option<EnsureModel>, GeniusError> {
+        let backend = self.cortex.backend(model.engine.as_deref())?;
+        Ok(backend
+            .needs_weights()
+            .then(|| self.facecrab.ensure_model(model)))
+    }
+
+    /// The asset authority that models come from.
+    pub fn facecrab(&self) -> &Facecrab {
+        &self.facecrab
+    }
+
     /// Lets what runs end; refuses what waits and what comes. When nothing runs any
     /// more, every model is unloaded and the loop stops.
     pub fn shutdown(&self) {
@@ -112,7 +129,7 @@ impl Stem {
 
     /// The clock everything is timed by.
     pub fn clock(&self) -> Arc<dyn Clock> {
-        self.clock.clone()
+        self.cortex.clock().clone()
     }
 
     fn tell(&self, input: BrainstemInput) {

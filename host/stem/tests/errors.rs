@@ -270,10 +270,10 @@ fn a_policy_that_sets_a_timer_for_ever_lets_others_work() {
 fn a_policy_that_loads_the_same_model_for_ever_stops_with_its_request() {
     run(async {
         let mut house = House::with_policy(Script(|event: &Event, state: &State| match event {
-            Event::ModelLoaded(model) if model == "test/m" => {
+            Event::ModelLoaded(model) if model == "test/m on test" => {
                 vec![Command::Unload(model.clone()), Command::Load(model.clone())]
             }
-            Event::RequestArrived(request) if request.model == "test/m" => {
+            Event::RequestArrived(request) if request.model == "test/m on test" => {
                 vec![Command::Load(request.model.clone())]
             }
             _ => native(event, state),
@@ -300,7 +300,7 @@ fn a_model_in_use_is_not_unloaded_whatever_the_policy_wants() {
         let mut house = House::with_policy(Script(|event: &Event, state: &State| {
             let mut commands = native(event, state);
             if !matches!(event, Event::Refused(..)) {
-                commands.push(Command::Unload("test/m".into()));
+                commands.push(Command::Unload("test/m on test".into()));
             }
             commands
         }));
@@ -359,7 +359,7 @@ fn a_shutdown_answers_what_waits_and_lets_what_runs_end() {
             ..
         } = house;
         let told = journal.into_end().await;
-        let model = "test/m".to_owned();
+        let model = "test/m on test".to_owned();
         assert_eq!(told.last(), Some(&BrainstemOutput::Unloaded { model }));
         assert_eq!((engine.models(), engine.sessions()), (0, 0));
         assert!(is_closed(&soon(stem.acquire(&spec, "test", 1, 1)).await));

@@ -1,12 +1,12 @@
 //! `cortex`: sessions and generations.
 
+use super::batches::Batches;
 use super::{Ctx, Desk, Host};
 use crate::bindings::cortex;
 use crate::bindings::types::{Error, InferenceConfig, InferenceEvent, Turn};
 use crate::budget::{Meter, Permit};
 use crate::convert;
-use futures::Stream;
-use futures::future::poll_fn;
+use futures::{Stream, StreamExt};
 use rusty_genius_core as core;
 use rusty_genius_core::{
     AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource, PartialConfig,
@@ -15,13 +15,7 @@ use rusty_genius_cortex::Canceller;
 use rusty_genius_stem::{Inference, Lease, Session};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use wasmtime::StoreContextMut;
-use wasmtime::component::{
-    Access, Accessor, Destination, Resource, StreamProducer, StreamReader, StreamResult, VecBuffer,
-};
-
-/// Most events of one read.
-const BATCH: usize = 256;
+use wasmtime::component::{Access, Accessor, Resource, StreamReader};
 
 /// A guest's `session`.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
@@ -51,8 +45,10 @@ struct Generation {
     _running: Permit,
 }
 
-impl Generation {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<InferenceEvent>> {
+impl Stream for Generation {
+    type Item = InferenceEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<InferenceEvent>> {
         let event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
         if let Some(core::InferenceEvent::Complete(Completion {
             finish: FinishReason::Failed(error),
@@ -75,7 +71,7 @@ impl HostInference {
     /// The next event, for the blocking twin.
     pub(super) async fn next(&mut self) -> Option<InferenceEvent> {
         let generation = self.generation.as_mut()?;
-        let event = poll_fn(|cx| generation.poll_next(cx)).await;
+        let event = generation.next().await;
         if event.is_none() {
             self.generation = None;
         }
@@ -110,7 +106,7 @@ impl Desk {
     }
 
     /// Whether the grant names the model.
-    fn granted(&self, model: &str) -> Result<(), GeniusError> {
+    pub(super) fn granted(&self, model: &str) -> Result<(), GeniusError> {
         let default = self.grant.model.id();
         if model.is_empty() || model == default || self.grant.model_name.as_deref() == Some(model) {
             return Ok(());
@@ -191,53 +187,6 @@ impl Desk {
     }
 }
 
-/// Turns a generation into a guest's stream: as many events a read as are ready.
-struct Events(Option<Generation>);
-
-impl<D: 'static> StreamProducer<D> for Events {
-    type Item = InferenceEvent;
-    type Buffer = VecBuffer<InferenceEvent>;
-
-    fn poll_produce<'a>(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        store: StoreContextMut<'a, D>,
-        mut destination: Destination<'a, Self::Item, Self::Buffer>,
-        finish: bool,
-    ) -> Poll<wasmtime::Result<StreamResult>> {
-        let room = destination.remaining(store).unwrap_or(BATCH).min(BATCH);
-        if room == 0 {
-            // The guest asks whether a read would wait. It may find out by reading.
-            return Poll::Ready(Ok(StreamResult::Completed));
-        }
-        let mut batch = Vec::new();
-        let mut over = false;
-        while batch.len() < room && !over {
-            // Polled as one stream, never through a future made anew: that keeps the
-            // waker, without which the guest would wait for ever.
-            match self.0.as_mut().map(|g| g.poll_next(cx)) {
-                Some(Poll::Ready(Some(event))) => batch.push(event),
-                Some(Poll::Pending) => break,
-                Some(Poll::Ready(None)) | None => {
-                    // Frees its place before the guest learns that it is over.
-                    self.0 = None;
-                    over = true;
-                }
-            }
-        }
-        let waiting = batch.is_empty() && !over;
-        if !batch.is_empty() {
-            destination.set_buffer(batch.into());
-        }
-        match (waiting, finish) {
-            (true, false) => Poll::Pending,
-            (true, true) => Poll::Ready(Ok(StreamResult::Cancelled)),
-            _ if over => Poll::Ready(Ok(StreamResult::Dropped)),
-            _ => Poll::Ready(Ok(StreamResult::Completed)),
-        }
-    }
-}
-
 impl<T: Send + 'static> cortex::HostSessionWithStore<T> for Host {
     async fn open(
         accessor: &Accessor<T, Self>,
@@ -283,7 +232,7 @@ impl<T: 'static> cortex::HostInferenceWithStore<T> for Host {
         inference: Resource<HostInference>,
     ) -> wasmtime::Result<StreamReader<InferenceEvent>> {
         let inference = access.get().table.get_mut(&inference)?;
-        let events = Events(inference.generation.take());
+        let events = Batches::new(inference.generation.take());
         StreamReader::new(&mut access, events)
     }
 }

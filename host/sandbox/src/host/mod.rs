@@ -1,8 +1,10 @@
 //! The host side of every WIT interface.
 
+mod batches;
 mod clock;
 mod cortex;
 mod cortex_blocking;
+mod facecrab;
 mod journal;
 mod reply;
 

@@ -34,6 +34,8 @@ pub(crate) enum Load {
     Works,
     Fails,
     NeverEnds,
+    /// It works, with weights that facecrab has to find.
+    NeedsWeights,
 }
 
 #[derive(Clone)]
@@ -114,13 +116,13 @@ impl Backend for Gate {
     }
 
     fn needs_weights(&self) -> bool {
-        false
+        matches!(self.0.load, Load::NeedsWeights)
     }
 
     fn load(&self, request: LoadRequest) -> BoxFuture<'_, Result<Arc<dyn Model>, EngineError>> {
         Box::pin(async move {
             match self.0.load {
-                Load::Works => Ok(Arc::new(self.clone()) as Arc<dyn Model>),
+                Load::Works | Load::NeedsWeights => Ok(Arc::new(self.clone()) as Arc<dyn Model>),
                 Load::Fails => Err(EngineError::LoadFailed {
                     model: request.model,
                     reason: "the test said so".into(),

@@ -4,7 +4,7 @@
 
 mod gate;
 
-use facecrab::Facecrab;
+use facecrab::{Facecrab, Settings};
 pub(crate) use gate::{Gate, Load, Step};
 use rusty_genius_core::{Fragment, GeniusError, ModelSource, ModelSpec, ThoughtEvent};
 use rusty_genius_cortex::{Backend, Cortex, Pinky, PinkyConfig, SystemClock};
@@ -29,7 +29,11 @@ pub(crate) fn tmp(name: &str) -> PathBuf {
 fn stem(backend: impl FnOnce(Arc<SystemClock>) -> Arc<dyn Backend>) -> Stem {
     let clock = Arc::new(SystemClock);
     let cortex = Cortex::new(clock.clone()).with(backend(clock));
-    Stem::start(Arc::new(cortex), Facecrab::new(vec![]), StrategyPolicy)
+    Stem::start(
+        Arc::new(cortex),
+        Facecrab::new(Settings::offline(tmp("no-models"))),
+        StrategyPolicy,
+    )
 }
 
 /// Pinky without delay, or as `change` makes it.

@@ -9,7 +9,7 @@ mod clock;
 
 use backend::TestBackend;
 use clock::SignalClock;
-use facecrab::Facecrab;
+use facecrab::{Facecrab, Settings};
 use futures::future::{BoxFuture, FutureExt, ready};
 use futures::stream::StreamExt;
 use rusty_genius_core::brainstem::{Command, Event, State};
@@ -84,7 +84,7 @@ impl House {
         let (watched, found) = (engine.clone(), broken.clone());
         let stem = Stem::start_observed(
             Arc::new(cortex),
-            Facecrab::new(Vec::new()),
+            Facecrab::new(Settings::offline("no/such/folder")),
             policy,
             Arc::new(move |output| {
                 if let BrainstemOutput::Unloaded { model } = output

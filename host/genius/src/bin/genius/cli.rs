@@ -15,8 +15,68 @@ pub(crate) enum Command {
     /// Run a guest in the sandbox and stream its answer
     #[command(after_help = RUN_AFTER_HELP)]
     Run(RunArgs),
+    /// Fetch, list and check models
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
     /// List the built-in guests
     Guests,
+}
+
+/// A SPEC is org/repo[:QUANT][@revision], a name from models.toml, a path to a .gguf
+/// file, or https://….gguf#sha256=HEX.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Fetch models, or find them on this machine; prints their files
+    Pull {
+        /// Models to fetch: org/repo[:QUANT][@revision], a name from models.toml, or
+        /// https://….gguf#sha256=HEX
+        #[arg(required = true, value_name = "SPEC")]
+        specs: Vec<String>,
+        /// Print one event a line, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the models on this machine
+    List {
+        /// Print one model a line, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what a model on this machine says of itself
+    Show {
+        /// The model
+        spec: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read models from end to end and compare their sha256; all, if none is named
+    Verify {
+        /// Models to check
+        #[arg(value_name = "SPEC")]
+        specs: Vec<String>,
+        /// Print one event or file a line, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove models, and their files where nothing else uses them
+    Rm {
+        /// Models to remove
+        #[arg(required = true, value_name = "SPEC")]
+        specs: Vec<String>,
+    },
+    /// Give a model a name, in models.toml
+    Add {
+        /// The name: letters, digits, `.`, `_` and `-`
+        name: String,
+        /// The model it stands for
+        spec: String,
+        /// Even if the name is taken
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +136,7 @@ const AFTER_HELP: &str = "\
 Examples:
   genius run ask What is the capital of France?
   genius run ./workflow.wasm --model Qwen/Qwen2.5-3B-Instruct:Q4_K_M -- --verbose
+  genius models pull qwen2.5-1.5b
   genius guests
 
 Exit codes:
@@ -91,6 +152,8 @@ Exit codes:
 Environment:
   RUSTY_GENIUS_HOME  moves the user's configuration and cache (default: XDG folders)
   RUSTY_GENIUS_TMP   where guests get their scratch directories (default: target/tmp)
+  HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
+                     as for other tools of the Hugging Face hub
   NO_COLOR           no dimmed thoughts, no colour";
 
 // One line a paragraph: clap breaks them to the terminal's width.
@@ -113,7 +176,7 @@ mod tests {
         let line = ["genius", "run"].iter().chain(args);
         Cli::try_parse_from(line).map(|cli| match cli.command {
             Command::Run(args) => args,
-            Command::Guests => unreachable!("`run` was given"),
+            other => unreachable!("`run` was given, not {other:?}"),
         })
     }
 

@@ -1,7 +1,10 @@
 //! The `genius` command: the facade's parts, a terminal around them.
 
+mod bars;
 mod cli;
 mod exit;
+mod interrupt;
+mod models;
 mod output;
 mod run;
 mod safe;
@@ -14,6 +17,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Command::Run(args) => async_std::task::block_on(run::run(args)),
+        Command::Models { command } => async_std::task::block_on(models::models(command)),
         Command::Guests => guests(),
     }
 }

@@ -1,56 +1,20 @@
 //! `genius run`.
 
+use crate::bars::Bars;
 use crate::cli::RunArgs;
-use crate::exit;
 use crate::output::Output;
-use async_signal::{Signal, Signals};
-use futures::future::{Either, select};
-use futures::stream::StreamExt;
-use rusty_genius::core::{GeniusError, SandboxError};
+use crate::{exit, interrupt};
+use rusty_genius::core::{BrainstemOutput, GeniusError, SandboxError};
 use rusty_genius::cortex::{Pinky, PinkyConfig, SystemClock};
+use rusty_genius::stem::Observer;
 use rusty_genius::{Genius, Run};
 use std::io;
-use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) async fn run(args: RunArgs) -> ExitCode {
-    // The handlers stand before anything is to be undone.
-    let interrupted = pin!(interrupted(signals()));
-    let work = pin!(work(args));
-    // Leaving drops the run: the generation is cancelled, its directory removed.
-    match select(work, interrupted).await {
-        Either::Left((Ok(code), _)) => ExitCode::from(code),
-        Either::Left((Err(error), _)) => exit::fail(&error),
-        Either::Right((signal, _)) => {
-            eprintln!("\ninterrupted");
-            ExitCode::from(match signal {
-                Signal::Term => exit::TERMINATED,
-                _ => exit::INTERRUPTED,
-            })
-        }
-    }
-}
-
-/// Ctrl-C, and being told to end.
-fn signals() -> io::Result<Signals> {
-    #[cfg(unix)]
-    return Signals::new([Signal::Int, Signal::Term]);
-    #[cfg(not(unix))]
-    return Signals::new([Signal::Int]);
-}
-
-async fn interrupted(signals: io::Result<Signals>) -> Signal {
-    if let Ok(mut signals) = signals {
-        while let Some(signal) = signals.next().await {
-            if let Ok(signal) = signal {
-                return signal;
-            }
-        }
-    }
-    // Without handlers the signal ends the process by itself.
-    futures::future::pending().await
+    interrupt::or(work(args)).await
 }
 
 async fn work(args: RunArgs) -> Result<u8, GeniusError> {
@@ -61,6 +25,9 @@ async fn work(args: RunArgs) -> Result<u8, GeniusError> {
     let mut builder = Genius::builder()
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
         .max_runs(1);
+    if !args.quiet {
+        builder = builder.observer(fetching());
+    }
     if let Some(engine) = args.engine {
         builder = builder.engine(engine);
     }
@@ -95,6 +62,17 @@ async fn work(args: RunArgs) -> Result<u8, GeniusError> {
         report.scratch.keep();
     }
     result.map(|()| 0)
+}
+
+/// Shows a model on its way, if one has to be fetched.
+fn fetching() -> Observer {
+    let bars = Mutex::new(Bars::new());
+    Arc::new(move |output| {
+        if let BrainstemOutput::Asset { event, .. } = output {
+            let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
+            bars.show(event);
+        }
+    })
 }
 
 async fn show(mut run: Run, output: &mut Output) -> io::Result<rusty_genius::sandbox::Report<()>> {
