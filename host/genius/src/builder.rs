@@ -1,6 +1,6 @@
 //! Putting the house together.
 
-use crate::home::{self, Home};
+use crate::home;
 use crate::run::Run;
 use facecrab::{Facecrab, catalog};
 use futures::FutureExt;
@@ -116,7 +116,6 @@ impl Builder {
     /// Errors: [`GeniusError::Manifest`] for a bad `models.toml`, [`GeniusError::Engine`]
     /// for an engine this build does not have, [`GeniusError::Sandbox`].
     pub fn build(self) -> Result<Genius, GeniusError> {
-        let home = Home::from_env();
         let facecrab = self.facecrab.unwrap_or_else(Facecrab::from_env);
         let manifest = match self.manifest {
             Some(manifest) => manifest,
@@ -135,7 +134,7 @@ impl Builder {
         let stem = Stem::start_observed(Arc::new(cortex), facecrab, self.policy, self.observer);
         let mut config = SandboxConfig::new(self.scratch_root.unwrap_or_else(home::scratch_root));
         config.cache_dir = match self.cache {
-            Cache::Home => home.map(|home| home.cache.join("guests")),
+            Cache::Home => home::cache().map(|cache| cache.join("guests")),
             Cache::Off => None,
             Cache::In(dir) => Some(dir),
         };

@@ -1,63 +1,43 @@
-//! Where the user's own files are.
+//! Where this house keeps what it makes. Where the user's words and models are is
+//! facecrab's to say.
 
 use std::path::PathBuf;
 
-/// The folders of a user. `RUSTY_GENIUS_HOME` moves all of them at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Home {
-    /// What the user wrote: `models.toml`. `$XDG_CONFIG_HOME/rusty-genius`, else
-    /// `~/.config/rusty-genius`.
-    pub config: PathBuf,
-    /// What can be made again: compiled guests. `$XDG_CACHE_HOME/rusty-genius`, else
-    /// `~/.cache/rusty-genius`.
-    pub cache: PathBuf,
-}
-
-impl Home {
-    /// As the environment says; `None` where there is no home at all.
-    pub fn from_env() -> Option<Self> {
-        Self::resolve(|name| {
-            let value = std::env::var_os(name).filter(|v| !v.is_empty())?;
-            Some(PathBuf::from(value))
-        })
-    }
-
-    fn resolve(var: impl Fn(&str) -> Option<PathBuf>) -> Option<Self> {
-        if let Some(root) = var("RUSTY_GENIUS_HOME") {
-            return Some(Self {
-                config: root.join("config"),
-                cache: root.join("cache"),
-            });
-        }
-        let home = || var("HOME").or_else(|| var("USERPROFILE"));
-        // The XDG specification: a relative path is to be ignored.
-        let place = |name, default: &str| {
-            var(name)
-                .filter(|p| p.is_absolute())
-                .or_else(|| home().map(|home| home.join(default)))
-                .map(|place| place.join("rusty-genius"))
-        };
-        Some(Self {
-            config: place("XDG_CONFIG_HOME", ".config")?,
-            cache: place("XDG_CACHE_HOME", ".cache")?,
-        })
-    }
+/// What can be made again, compiled guests: `RUSTY_GENIUS_HOME/cache`, else
+/// `$XDG_CACHE_HOME/rusty-genius`, else `~/.cache/rusty-genius`. `None` where there is no
+/// home at all.
+pub(crate) fn cache() -> Option<PathBuf> {
+    resolve_cache(path)
 }
 
 /// Where runs get their directories: `RUSTY_GENIUS_TMP`, else `target/tmp` below the
 /// working directory.
 pub(crate) fn scratch_root() -> PathBuf {
-    std::env::var_os("RUSTY_GENIUS_TMP")
-        .filter(|v| !v.is_empty())
-        .map_or_else(|| PathBuf::from("target/tmp"), PathBuf::from)
+    path("RUSTY_GENIUS_TMP").unwrap_or_else(|| PathBuf::from("target/tmp"))
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).filter(|v| !v.is_empty())?;
+    Some(PathBuf::from(value))
+}
+
+fn resolve_cache(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    if let Some(root) = var("RUSTY_GENIUS_HOME") {
+        return Some(root.join("cache"));
+    }
+    let home = || var("HOME").or_else(|| var("USERPROFILE"));
+    // The XDG specification: a relative path is to be ignored.
+    let caches = var("XDG_CACHE_HOME").filter(|p| p.is_absolute());
+    let caches = caches.or_else(|| Some(home()?.join(".cache")));
+    Some(caches?.join("rusty-genius"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn home(vars: &[(&str, &str)]) -> Option<Home> {
-        Home::resolve(|name| {
+    fn cache(vars: &[(&str, &str)]) -> Option<PathBuf> {
+        resolve_cache(|name| {
             let (_, value) = vars.iter().find(|(n, _)| *n == name)?;
             Some(PathBuf::from(value))
         })
@@ -65,25 +45,20 @@ mod tests {
 
     #[test]
     fn one_variable_moves_everything() {
-        let home = home(&[("RUSTY_GENIUS_HOME", "/x"), ("HOME", "/home/u")]).unwrap();
-        assert_eq!(home.config, PathBuf::from("/x/config"));
-        assert_eq!(home.cache, PathBuf::from("/x/cache"));
+        let cache = cache(&[("RUSTY_GENIUS_HOME", "/x"), ("HOME", "/home/u")]);
+        assert_eq!(cache, Some(PathBuf::from("/x/cache")));
     }
 
     #[test]
-    fn xdg_variables_count_unless_relative() {
-        let home = home(&[
-            ("HOME", "/home/u"),
-            ("XDG_CONFIG_HOME", "/c"),
-            ("XDG_CACHE_HOME", "cache"),
-        ]);
-        let home = home.unwrap();
-        assert_eq!(home.config, PathBuf::from("/c/rusty-genius"));
-        assert_eq!(home.cache, PathBuf::from("/home/u/.cache/rusty-genius"));
+    fn xdg_counts_unless_relative() {
+        let absolute = cache(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")]);
+        assert_eq!(absolute, Some(PathBuf::from("/c/rusty-genius")));
+        let relative = cache(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "c")]);
+        assert_eq!(relative, Some(PathBuf::from("/home/u/.cache/rusty-genius")));
     }
 
     #[test]
     fn without_a_home_there_is_none() {
-        assert_eq!(home(&[]), None);
+        assert_eq!(cache(&[]), None);
     }
 }

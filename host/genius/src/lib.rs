@@ -24,7 +24,6 @@ mod home;
 mod run;
 
 pub use builder::{Builder, DEFAULT_MODEL, Genius};
-pub use home::Home;
 pub use run::{Outcome, Run};
 
 pub use facecrab;
