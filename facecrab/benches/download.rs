@@ -97,10 +97,14 @@ fn compare(title: &str, size: u64, pace: u64, runs: u64) {
     let base = median(&taken[0], |t| t.time).as_secs_f64();
     for ((name, _), taken) in rivals.iter().zip(&taken) {
         let time = median(taken, |t| t.time).as_secs_f64();
-        let memory = median(taken, |t| t.memory) as f64 / 1024.0 / 1024.0;
+        // Of two programs one after the other only the shell would be seen.
+        let memory = match name.contains("&&") {
+            true => "-".to_owned(),
+            false => format!("{:.1}", median(taken, |t| t.memory) as f64 / 1048576.0),
+        };
         let rate = (size >> 20) as f64 / time;
         println!(
-            "{name:<24} {time:>8.2} {rate:>8.0} {:>8.2} {memory:>10.1}",
+            "{name:<24} {time:>8.2} {rate:>8.0} {:>8.2} {memory:>10}",
             time / base
         );
     }

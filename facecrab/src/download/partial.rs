@@ -10,7 +10,7 @@ use crate::hub::Remote;
 use rusty_genius_core::AssetError;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The record's format; another one is not read.
@@ -92,13 +92,11 @@ impl Record {
         }
     }
 
-    /// Writes it aside and renames it: it is there whole or not at all. What it names is
-    /// in the file before; the disk need not have it yet, as only the loss of power could
-    /// tell, and then the digest does.
-    pub(super) fn save(&mut self, written: &Intervals, paths: &Paths) -> io::Result<()> {
-        self.written = written.pairs();
+    /// Writes a first record aside and renames it: it is there whole or not at all.
+    fn create(&self, paths: &Paths) -> io::Result<File> {
         fs::write(&paths.record_aside, serde_json::to_vec(self)?)?;
-        fs::rename(&paths.record_aside, &paths.record)
+        fs::rename(&paths.record_aside, &paths.record)?;
+        File::options().write(true).open(&paths.record)
     }
 
     fn read(path: &Path) -> io::Result<Option<Self>> {
@@ -123,9 +121,26 @@ pub(super) struct Partial {
     pub(super) file: File,
     pub(super) written: Intervals,
     pub(super) record: Record,
+    record_file: File,
+    /// Longest record so far, bytes.
+    record_len: usize,
 }
 
 impl Partial {
+    /// Records what is written, in place and by one write of some hundred bytes: a kill
+    /// does not tear it. Renaming a new one each time would cost more than all else of a
+    /// fast download. The loss of power may tear it, or keep it and lose the bytes it
+    /// names: what cannot be read means anew, and the digest decides in the end.
+    pub(super) fn save(&mut self) -> io::Result<()> {
+        self.record.written = self.written.pairs();
+        let mut text = serde_json::to_vec(&self.record)?;
+        // Blanks over the rest of a longer one.
+        text.resize(text.len().max(self.record_len), b' ');
+        self.record_len = text.len();
+        self.record_file.seek(SeekFrom::Start(0))?;
+        self.record_file.write_all(&text)
+    }
+
     /// Opens what there is of the file; anew, where it is of another one, damaged, or
     /// where no digest will tell whether it was right.
     pub(super) fn open(paths: Paths, remote: &Remote, size: u64) -> anyhow::Result<Self> {
@@ -141,20 +156,27 @@ impl Partial {
             paths.discard()?;
         }
         let (written, validator) = found.unwrap_or_default();
-        let mut record = Record { validator, ..fresh };
-        let file = File::options()
+        let record = Record {
+            validator,
+            written: written.pairs(),
+            ..fresh
+        };
+        let (file, record_file) = File::options()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
             .open(&paths.data)
-            .and_then(|file| record.save(&written, &paths).map(|()| file))
+            .and_then(|file| Ok((file, record.create(&paths)?)))
             .map_err(|e| super::writer::full_or(&e, &paths, size - written.total()))?;
+        let record_len = record_file.metadata().map_err(|e| paths.error(&e))?.len() as usize;
         Ok(Self {
             paths,
             file,
             written,
             record,
+            record_file,
+            record_len,
         })
     }
 }
@@ -223,7 +245,7 @@ mod tests {
         partial.written.insert(0..4);
         partial.written.insert(6..8);
         partial.record.validator = Some("\"v\"".to_owned());
-        partial.record.save(&partial.written, &paths).unwrap();
+        partial.save().unwrap();
         paths
     }
 

@@ -165,14 +165,8 @@ impl Desk {
     }
 
     fn record(&mut self) -> io::Result<()> {
-        let Partial {
-            record,
-            written,
-            paths,
-            ..
-        } = &mut self.partial;
         self.unrecorded = 0;
-        record.save(written, paths)
+        self.partial.save()
     }
 
     /// Hashes what an earlier attempt left.
