@@ -6,10 +6,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 venv=target/tmp/venv
 "$venv/bin/python" -c 'import huggingface_hub' 2>/dev/null && exit 0
-command -v python3 >/dev/null || setup_fail "python3 was not found" "Debian: apt-get install python3-venv"
+# Debian's python3 comes without what a virtual environment needs.
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    setup_apt_install python3-venv || setup_fail "python3 with virtual environments was not found" \
+        "Debian: apt-get install python3-venv" "Fedora: dnf install python3" "macOS: brew install python3"
+fi
 [ -z "${GENIUS_NO_INSTALL:-}" ] || setup_fail "huggingface_hub is not in $venv" \
     "python3 -m venv $venv && $venv/bin/pip install huggingface_hub"
 rm -rf "$venv"
-python3 -m venv "$venv" || setup_fail "python3 cannot make virtual environments" \
-    "Debian: apt-get install python3-venv"
+python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check 'huggingface_hub>=1,<3' >&2

@@ -32,11 +32,13 @@ setup_apt_install() {
     [ -z "${GENIUS_NO_INSTALL:-}" ] && command -v apt-get >/dev/null || return 1
     echo "setup: apt-get install $*" >&2
     # apt works as a user of its own, who may not write to this repository.
+    local apt=(env -u TMPDIR -u TEMP -u TMP DEBIAN_FRONTEND=noninteractive apt-get -qq)
     {
-        setup_as_root env -u TMPDIR -u TEMP -u TMP apt-get -qq update &&
-            setup_as_root env -u TMPDIR -u TEMP -u TMP DEBIAN_FRONTEND=noninteractive \
-                apt-get -qq install -y --no-install-recommends "$@"
-    } >&2
+        setup_as_root "${apt[@]}" update &&
+            setup_as_root "${apt[@]}" install -y --no-install-recommends "$@"
+    } >"$TMPDIR/apt.log" 2>&1 && return
+    cat "$TMPDIR/apt.log" >&2
+    return 1
 }
 
 # A rustup that cannot reach its server may wait long before it says so.
