@@ -94,7 +94,7 @@ fn an_import_that_nobody_grants_is_refused_by_name() {
                 function,
                 "version 0.2.0 of the contract",
             ),
-            ("rusty-genius:genius/facecrab@0.1.0", function, "nobody yet"),
+            ("rusty-genius:genius/tools@0.1.0", function, "nobody yet"),
             (
                 "rusty-genius:genius/back-door@0.1.0",
                 function,

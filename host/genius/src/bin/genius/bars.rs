@@ -33,12 +33,14 @@ impl Bars {
                     return;
                 }
                 let bar = self.bar(file);
+                let begins = bar.length() == Some(0);
                 bar.set_length(total.unwrap_or(0).max(*done));
-                // A resumed file begins where it was: that is not this run's speed.
-                if bar.position() == 0 && *done > 0 {
+                bar.set_position(*done);
+                bar.set_message("");
+                if begins {
+                    // What an earlier attempt left is not this one's speed.
                     bar.reset_eta();
                 }
-                bar.set_position(*done);
             }
             AssetEvent::Verifying { file } => self.say(file, "verifying"),
             AssetEvent::Warning { text } => {
