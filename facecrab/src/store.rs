@@ -57,7 +57,7 @@ pub(crate) struct StoredFile {
     pub(crate) etag: Option<String>,
 }
 
-/// What [`Store::remove`] did.
+/// What [`Facecrab::remove`](crate::Facecrab::remove) did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Files that are gone from the snapshot.

@@ -1,4 +1,8 @@
-//! The command line.
+//! The command line. The comments on its parts are the help texts, in a terminal's words.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "brackets stand for what is optional"
+)]
 
 use clap::{Args, Parser, Subcommand};
 
