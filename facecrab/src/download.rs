@@ -11,6 +11,7 @@ mod writer;
 
 use crate::Settings;
 use crate::hub::Remote;
+use crate::progress::hex;
 use crate::transport::{Transport, network};
 use async_io::Timer;
 use connection::{Fault, Source};
@@ -26,7 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use transfer::{End, Transfer};
-use writer::{Writer, hex};
+use writer::Writer;
 
 /// How often another process's download is looked at: it gives no signal.
 const LOOK: Duration = Duration::from_millis(250);

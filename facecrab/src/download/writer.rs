@@ -2,6 +2,7 @@
 
 use super::lock::Lock;
 use super::partial::{Partial, Paths};
+use crate::progress::hex;
 use async_channel::{Receiver, Sender};
 use rusty_genius_core::AssetError;
 use sha2::{Digest, Sha256};
@@ -200,15 +201,6 @@ impl Desk {
         } = &self.partial;
         full_or(error, paths, record.size - written.total())
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
