@@ -109,11 +109,23 @@ impl Place {
 
     /// Files in `blobs` that are not whole ones: their names and lengths.
     pub(crate) fn parts(&self) -> Vec<(String, u64)> {
+        self.settle();
         let whole = self.blobs();
         let mut parts = self.files("blobs");
         parts.retain(|path| !whole.contains(path));
         let len = |p: &PathBuf| fs::metadata(p).map_or(0, |m| m.len());
         parts.iter().map(|p| (name(p), len(p))).collect()
+    }
+
+    /// Waits for whatever still writes here: a dropped download's last bytes are on their
+    /// way to the disk, and their lock is held until they are there.
+    fn settle(&self) {
+        let mut locks = Vec::new();
+        walk(&self.cache().join(".locks"), &mut locks);
+        for lock in locks {
+            let lock = fs::File::open(lock).expect("a lock file");
+            lock.lock().expect("the lock");
+        }
     }
 
     /// The registry as text; empty where there is none.
