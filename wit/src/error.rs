@@ -205,9 +205,11 @@ impl AssetError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotGranted { spec } => format!("grant it with --model {spec}"),
-            Self::NotFound { .. } => "check the name, or give the path of a GGUF file: \
+            Self::NotFound { .. } => {
+                "check the name (a private model needs HF_TOKEN), or give the path of a GGUF file: \
                  ./file.gguf; --engine pinky needs no weights"
-                .into(),
+                    .into()
+            }
             Self::Ambiguous { .. } => "name the quant: org/repo:QUANT".into(),
             Self::Invalid { .. } => "give the path of a GGUF file".into(),
             Self::Offline { .. } => "unset HF_HUB_OFFLINE to fetch it".into(),
