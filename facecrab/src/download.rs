@@ -11,7 +11,6 @@ mod writer;
 
 use crate::Settings;
 use crate::hub::Remote;
-use crate::progress::hex;
 use crate::transport::{Transport, network};
 use async_io::Timer;
 use connection::{Fault, Source};
@@ -20,6 +19,7 @@ use partial::{Partial, Paths};
 use plan::Plan;
 use retry::Backoff;
 use rusty_genius_core::AssetError;
+use rusty_genius_core::text::hex;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -8,7 +8,9 @@ use crate::store::{self, Snapshot, Store};
 use crate::transport::Transport;
 use crate::{Settings, check, select};
 use blocking::unblock;
+use rusty_genius_core::text::is_sha256;
 use rusty_genius_core::{AssetError, AssetEvent, GeniusError, ModelSource};
+use std::path::Path;
 use std::sync::Arc;
 
 /// One model on its way.
@@ -84,11 +86,8 @@ impl Ensure {
                 let (quant, revision) = (quant.as_deref(), revision.as_deref());
                 self.fetch_hub(transport, repo, quant, revision).await
             }
-            ModelSource::File(path) => Err(AssetError::NotFound {
-                spec: self.spec.clone(),
-                searched: vec![path.display().to_string()],
-            }
-            .into()),
+            // It is here or nowhere, and `here` came before.
+            ModelSource::File(path) => Err(no_file(&self.spec, path).into()),
         }
     }
 
@@ -231,11 +230,7 @@ pub(crate) fn find(
 ) -> anyhow::Result<Option<ModelAsset>> {
     if let ModelSource::File(path) = source {
         if !path.exists() {
-            return Err(AssetError::NotFound {
-                spec: spec.to_owned(),
-                searched: vec![path.display().to_string()],
-            }
-            .into());
+            return Err(no_file(spec, path).into());
         }
         let size = check::gguf(path)?;
         return Ok(Some(ModelAsset {
@@ -265,6 +260,13 @@ pub(crate) fn find(
     match cached(store, spec, source)?.filter(sound) {
         Some(found) => Ok(Some(record(registry, spec.to_owned(), found, warn))),
         None => Ok(None),
+    }
+}
+
+fn no_file(spec: &str, path: &Path) -> AssetError {
+    AssetError::NotFound {
+        spec: spec.to_owned(),
+        searched: vec![path.display().to_string()],
     }
 }
 
@@ -332,12 +334,9 @@ fn cached(store: &Store, spec: &str, source: &ModelSource) -> anyhow::Result<Opt
 
 /// What is ambiguous among the files that happen to be here may be clear to the hub.
 fn in_snapshot(snapshot: &Snapshot, spec: &str, quant: Option<&str>) -> Option<Found> {
-    let listed: Vec<(&str, u64)> = snapshot
-        .files
-        .iter()
-        .map(|file| (file.name.as_str(), file.size))
-        .collect();
-    let model = select::choose(spec, &listed, quant).ok().flatten()?;
+    let model = select::choose(spec, &snapshot.listed(), quant)
+        .ok()
+        .flatten()?;
     let files: Vec<FileRecord> = model
         .files
         .iter()
@@ -354,10 +353,6 @@ fn in_snapshot(snapshot: &Snapshot, spec: &str, quant: Option<&str>) -> Option<F
         revision: Some(snapshot.commit.clone()),
         source: format!("the cache, {}", snapshot.repo),
     })
-}
-
-fn is_sha256(etag: &str) -> bool {
-    etag.len() == 64 && etag.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn record(registry: &Registry, spec: String, found: Found, warn: Warn<'_>) -> ModelAsset {

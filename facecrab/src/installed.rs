@@ -1,12 +1,13 @@
 //! What this machine has, looked into.
 
-use crate::progress::{self, Events, ModelAsset, Task, io};
+use crate::progress::{Events, ModelAsset, Task, io};
 use crate::registry::Entry;
 use crate::store::Removed;
 use crate::{Facecrab, check, select, store};
 use anyhow::Context;
 use blocking::unblock;
 use rusty_genius_core::gguf::Gguf;
+use rusty_genius_core::text::hex;
 use rusty_genius_core::{AssetError, AssetEvent, GeniusError, ModelSpec};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -81,12 +82,7 @@ impl Facecrab {
         }
         let known: Vec<PathBuf> = models.values().flat_map(|m| m.files.clone()).collect();
         for snapshot in self.store.installed()? {
-            let listed: Vec<(&str, u64)> = snapshot
-                .files
-                .iter()
-                .map(|file| (file.name.as_str(), file.size))
-                .collect();
-            for model in select::models(&listed) {
+            for model in select::models(&snapshot.listed()) {
                 let files: Vec<PathBuf> = model
                     .files
                     .iter()
@@ -251,5 +247,5 @@ fn digest(path: &Path, events: &Events) -> anyhow::Result<String> {
             .ok()
             .context("the verification was cancelled")?;
     }
-    Ok(progress::hex(&hasher.finalize()))
+    Ok(hex(&hasher.finalize()))
 }

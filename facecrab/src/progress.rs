@@ -99,12 +99,3 @@ pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> AssetError {
         reason: e.to_string(),
     }
 }
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

@@ -43,6 +43,14 @@ pub(crate) struct Snapshot {
     pub(crate) refused: Vec<AssetError>,
 }
 
+impl Snapshot {
+    /// Its files as [`crate::select`] takes them: name and size.
+    pub(crate) fn listed(&self) -> Vec<(&str, u64)> {
+        let files = self.files.iter();
+        files.map(|file| (file.name.as_str(), file.size)).collect()
+    }
+}
+
 /// One file of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredFile {

@@ -13,6 +13,7 @@ pub mod gguf;
 mod guest;
 mod manifest;
 mod spec;
+pub mod text;
 
 pub use brainstem::{BrainstemInput, BrainstemOutput, CortexStrategy};
 pub use config::{

@@ -1,5 +1,6 @@
 //! Model specs: what a person or a guest calls a model.
 
+use crate::text::is_sha256;
 use crate::{CortexStrategy, PartialConfig};
 use std::fmt;
 use std::path::PathBuf;
@@ -110,7 +111,7 @@ impl ModelSource {
             .split_once("#sha256=")
             .ok_or("a URL needs its digest: https://…/file.gguf#sha256=HEX")?;
         let sha256 = sha256.to_ascii_lowercase();
-        if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if !is_sha256(&sha256) {
             return Err("a sha256 has 64 hexadecimal digits");
         }
         let (host, path) = place.split_once('/').ok_or("the URL has no path")?;

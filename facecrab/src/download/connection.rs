@@ -203,14 +203,7 @@ impl Source {
             }
             206 => self.check_range(&response, request)?,
             416 => return Err(Fault::Changed),
-            status if is_busy(status) => {
-                let error = network(
-                    &self.remote.url,
-                    format_args!("the server answered {status}"),
-                );
-                let asked = retry_after(response.headers.get("retry-after"));
-                return Err(Fault::Transient(error, asked));
-            }
+            status if is_busy(status) => return Err(self.busy(&response, status)),
             status => return Err(self.refused(&response, status)),
         }
         match response.headers.get("content-encoding") {
@@ -242,14 +235,7 @@ impl Source {
             206 => range.and_then(content_range).map(|(_, size)| size),
             // There is no first byte.
             416 if range.is_some_and(|r| r.trim() == "bytes */0") => Some(0),
-            status if is_busy(status) => {
-                let error = network(
-                    &self.remote.url,
-                    format_args!("the server answered {status}"),
-                );
-                let asked = retry_after(response.headers.get("retry-after"));
-                return Err(Fault::Transient(error, asked));
-            }
+            status if is_busy(status) => return Err(self.busy(&response, status)),
             status => return Err(self.refused(&response, status)),
         };
         let unknown =
@@ -289,6 +275,14 @@ impl Source {
     }
 
     /// A status that says no.
+    fn busy(&self, response: &Response, status: u16) -> Fault {
+        let error = network(
+            &self.remote.url,
+            format_args!("the server answered {status}"),
+        );
+        Fault::Transient(error, retry_after(response.headers.get("retry-after")))
+    }
+
     fn refused(&self, response: &Response, status: u16) -> Fault {
         let Remote {
             url, name, repo, ..

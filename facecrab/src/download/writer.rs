@@ -2,9 +2,9 @@
 
 use super::lock::Lock;
 use super::partial::{Partial, Paths};
-use crate::progress::hex;
 use async_channel::{Receiver, Sender};
 use rusty_genius_core::AssetError;
+use rusty_genius_core::text::hex;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;

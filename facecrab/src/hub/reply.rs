@@ -2,6 +2,7 @@
 
 use super::{RepoFile, RepoInfo};
 use rusty_genius_core::AssetError;
+use rusty_genius_core::text::is_sha256;
 use serde::Deserialize;
 use std::fmt;
 
@@ -80,8 +81,7 @@ pub(super) fn is_commit(text: &str) -> bool {
 
 /// The digest in lower case, if it is one.
 pub(super) fn sha256(text: &str) -> Option<String> {
-    (text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
-        .then(|| text.to_ascii_lowercase())
+    is_sha256(text).then(|| text.to_ascii_lowercase())
 }
 
 /// Whether a name can be a path below a folder, on any system: it does not walk, and

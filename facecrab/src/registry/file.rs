@@ -2,6 +2,7 @@
 
 use super::{Entry, FileRecord};
 use crate::durable;
+use rusty_genius_core::text::is_sha256;
 use rusty_genius_core::{AssetError, GeniusError, ManifestError, locate_toml, parse_toml};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -99,7 +100,7 @@ pub(super) fn entries(file: &Path, text: &str) -> Result<Vec<Entry>, ManifestErr
         }
         let digests = raw.files.iter().filter_map(|file| file.sha256.as_deref());
         for digest in digests {
-            if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+            if !is_sha256(digest) {
                 return fail("files", "a sha256 has 64 hexadecimal digits");
             }
         }

@@ -248,8 +248,18 @@ impl MemoryMeter {
         Self { meter, last: 0 }
     }
 
-    fn growing(&mut self, more: u64) -> bool {
-        let granted = self.meter.grow(more);
+    /// Whether a memory or table may grow; each of its units is so many bytes.
+    fn growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+        unit: u64,
+    ) -> bool {
+        // Past its own maximum it cannot grow: that is nothing to charge.
+        let possible = maximum.is_none_or(|max| desired <= max);
+        let more = (desired.saturating_sub(current) as u64).saturating_mul(unit);
+        let granted = possible && self.meter.grow(more);
         self.last = if granted { more } else { 0 };
         granted
     }
@@ -267,11 +277,7 @@ impl ResourceLimiter for MemoryMeter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|max| desired > max) {
-            self.last = 0;
-            return Ok(false);
-        }
-        Ok(self.growing(desired.saturating_sub(current) as u64))
+        Ok(self.growing(current, desired, maximum, 1))
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -285,12 +291,7 @@ impl ResourceLimiter for MemoryMeter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|max| desired > max) {
-            self.last = 0;
-            return Ok(false);
-        }
-        let more = desired.saturating_sub(current) as u64;
-        Ok(self.growing(more.saturating_mul(TABLE_ELEMENT_BYTES)))
+        Ok(self.growing(current, desired, maximum, TABLE_ELEMENT_BYTES))
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {

@@ -5,6 +5,7 @@
 //! name and checksum tie it to the component's content and this very engine.
 
 use rusty_genius_core::SandboxError;
+use rusty_genius_core::text::hex;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -82,14 +83,6 @@ impl Cache {
         }
         written
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(unix)]

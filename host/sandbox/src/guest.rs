@@ -1,6 +1,7 @@
 //! Components that were looked at and may run.
 
 use crate::host::Ctx;
+use rusty_genius_core::text::reorders;
 use rusty_genius_core::{SandboxError, WIT_PACKAGE};
 use std::sync::Arc;
 use wasmtime::component::types::ComponentItem;
@@ -195,11 +196,7 @@ fn plain(text: &str) -> String {
     for c in text.chars().take(CHAIN_LIMIT) {
         match c {
             '\n' => line.push(' '),
-            // These turn the direction of what follows.
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                line.extend(c.escape_unicode());
-            }
-            c if c.is_control() => line.extend(c.escape_unicode()),
+            c if c.is_control() || reorders(c) => line.extend(c.escape_unicode()),
             c => line.push(c),
         }
     }

@@ -1,11 +1,11 @@
 //! Words of guests, models and file names, shown to a person.
 
+use rusty_genius_core::text::reorders;
 use std::ffi::OsStr;
 
 /// Whether a character could move the cursor, colour, hide or reorder text.
 fn is_unsafe(c: char) -> bool {
-    let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || bidi
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || reorders(c)
 }
 
 /// The text on one line, with every unsafe character shown as Rust would write it.

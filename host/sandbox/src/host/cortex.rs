@@ -192,7 +192,7 @@ impl<T: Send + 'static> cortex::HostSessionWithStore<T> for Host {
         accessor: &Accessor<T, Self>,
         model: String,
     ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
-        accessor.with(|mut access| access.get().push_session(|desk| desk.open(&model)))
+        accessor.with(|mut access| access.get().open_session(&model))
     }
 
     async fn infer(
@@ -207,7 +207,7 @@ impl<T: Send + 'static> cortex::HostSessionWithStore<T> for Host {
             wasmtime::error::Ok((ctx.desk.clone(), session))
         })?;
         let inference = desk.infer(session, turns, config).await;
-        accessor.with(|mut access| access.get().push_inference(inference))
+        accessor.with(|mut access| access.get().push(inference))
     }
 }
 
@@ -216,8 +216,7 @@ impl cortex::HostSession for Ctx {
         &mut self,
         session: Resource<HostSession>,
     ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
-        let fork = self.desk.fork(self.table.get(&session)?);
-        self.push_session(|_| fork)
+        self.fork_session(&session)
     }
 
     async fn drop(&mut self, session: Resource<HostSession>) -> wasmtime::Result<()> {
@@ -272,22 +271,29 @@ impl<T: Send + 'static> cortex::HostWithStore<T> for Host {
 impl cortex::Host for Ctx {}
 
 impl Ctx {
-    pub(super) fn push_session(
+    pub(super) fn open_session(
         &mut self,
-        open: impl FnOnce(&Desk) -> Result<HostSession, Error>,
+        model: &str,
     ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
-        Ok(match open(&self.desk) {
-            Ok(session) => Ok(self.table.push(session)?),
-            Err(error) => Err(error),
-        })
+        let session = self.desk.open(model);
+        self.push(session)
     }
 
-    pub(super) fn push_inference(
+    pub(super) fn fork_session(
         &mut self,
-        inference: Result<HostInference, Error>,
-    ) -> wasmtime::Result<Result<Resource<HostInference>, Error>> {
-        Ok(match inference {
-            Ok(inference) => Ok(self.table.push(inference)?),
+        session: &Resource<HostSession>,
+    ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
+        let fork = self.desk.fork(self.table.get(session)?);
+        self.push(fork)
+    }
+
+    /// A handle for the guest, if there is something to hold.
+    pub(super) fn push<T: Send + 'static>(
+        &mut self,
+        made: Result<T, Error>,
+    ) -> wasmtime::Result<Result<Resource<T>, Error>> {
+        Ok(match made {
+            Ok(made) => Ok(self.table.push(made)?),
             Err(error) => Err(error),
         })
     }

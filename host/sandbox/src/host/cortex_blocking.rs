@@ -12,7 +12,7 @@ impl blocking::HostSession for Ctx {
         &mut self,
         model: String,
     ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
-        self.push_session(|desk| desk.open(&model))
+        self.open_session(&model)
     }
 
     async fn infer(
@@ -23,15 +23,14 @@ impl blocking::HostSession for Ctx {
     ) -> wasmtime::Result<Result<Resource<HostInference>, Error>> {
         let session = self.table.get(&session)?.handle();
         let inference = self.desk.infer(session, turns, config).await;
-        self.push_inference(inference)
+        self.push(inference)
     }
 
     async fn fork(
         &mut self,
         session: Resource<HostSession>,
     ) -> wasmtime::Result<Result<Resource<HostSession>, Error>> {
-        let fork = self.desk.fork(self.table.get(&session)?);
-        self.push_session(|_| fork)
+        self.fork_session(&session)
     }
 
     async fn drop(&mut self, session: Resource<HostSession>) -> wasmtime::Result<()> {

@@ -1,9 +1,10 @@
 //! Words of guests, models and files on a person's terminal.
 
+use rusty_genius::core::text::reorders;
+
 /// Whether a character could move the cursor, colour, hide or reorder text.
 fn is_unsafe(c: char) -> bool {
-    let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (c.is_control() && c != '\n' && c != '\t') || bidi
+    (c.is_control() && c != '\n' && c != '\t') || reorders(c)
 }
 
 /// The text with every unsafe character shown as its code; lines and tabs stay.
