@@ -9,6 +9,7 @@
 //!   content and finds stop texts.
 //! * [`Inference`] is the stream a reader gets: the events, the accounting, the
 //!   cancellation. Nothing is generated ahead of its reader.
+//! * [`Sampler`] chooses the next token, for every backend that has logits.
 //! * Time comes from a [`Clock`], so that tests need not wait.
 //!
 //! ```
@@ -46,6 +47,8 @@ mod inference;
 mod output;
 mod pinky;
 mod registry;
+mod rng;
+mod sampler;
 
 pub use backend::{
     Backend, BoxFuture, LoadRequest, Model, ModelSession, RawEnd, RawEvent, RawStream,
@@ -55,3 +58,4 @@ pub use inference::{Canceller, Inference};
 pub use output::{Flow, OutputMachine};
 pub use pinky::{Pinky, PinkyConfig};
 pub use registry::{Cortex, DEFAULT_ENGINE};
+pub use sampler::{NoToken, Sampler};

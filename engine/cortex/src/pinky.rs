@@ -2,7 +2,6 @@
 //! as awkward as a real one: thoughts, split tags, split characters.
 
 mod chunks;
-mod rng;
 mod script;
 mod text;
 
@@ -10,9 +9,9 @@ use crate::backend::{
     Backend, BoxFuture, LoadRequest, Model, ModelSession, RawEnd, RawEvent, RawStream,
 };
 use crate::clock::Clock;
+use crate::rng::Rng;
 use chunks::Chunks;
 use futures::Stream;
-use rng::Rng;
 use rusty_genius_core::{EngineError, InferenceConfig, Turn};
 use script::Script;
 use std::pin::Pin;

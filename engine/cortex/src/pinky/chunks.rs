@@ -1,7 +1,7 @@
 //! Cuts the script into tokens, without regard to tags or characters.
 
-use super::rng::Rng;
 use super::script::{GREETING, Piece, Script};
+use crate::rng::Rng;
 
 /// Longest token cut at random, bytes.
 const LONGEST: usize = 8;

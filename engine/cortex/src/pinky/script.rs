@@ -1,6 +1,6 @@
 //! What Pinky says, piece by piece.
 
-use super::rng::Rng;
+use crate::rng::Rng;
 
 pub(super) const GREETING: &str = "Narf!";
 

@@ -1,6 +1,6 @@
 //! What Pinky makes of text it is given: counts, seeds, embeddings, one word.
 
-use super::rng::Rng;
+use crate::rng::Rng;
 use rusty_genius_core::{Role, Turn};
 
 /// Characters of a word that make one token.

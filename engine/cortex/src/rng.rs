@@ -1,14 +1,15 @@
-//! SplitMix64: small, fast, and good for any seed, zero too. Not for secrets.
+//! SplitMix64 (Steele, Lea and Flood 2014): small, fast, and good for any seed, zero
+//! too. Not for secrets.
 
 #[derive(Debug, Clone)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -16,14 +17,21 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `n`, which must not be zero. The bias is below 2⁻⁵⁰ for the small
-    /// numbers used here.
-    pub(super) fn below(&mut self, n: usize) -> usize {
-        let product = u128::from(self.next()) * n as u128;
-        (product >> 64) as usize
+    /// `floor(next · n / 2⁶⁴)`: a number below `n`, or zero if `n` is. Any stretch of the
+    /// numbers is hit with its share of the chances, to within 2⁻⁶³.
+    pub(crate) fn below_u64(&mut self, n: u64) -> u64 {
+        let product = u128::from(self.next()) * u128::from(n);
+        // The high half of a product of two u64.
+        (product >> 64) as u64
     }
 
-    pub(super) fn choose<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    /// A number below `n`, which must not be zero.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        // Both ways without loss: `usize` has at most 64 bits, the result is below `n`.
+        self.below_u64(n as u64) as usize
+    }
+
+    pub(crate) fn choose<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 }
