@@ -1,6 +1,8 @@
-//! Fetching one file: resumable, verified, visible only when whole.
+//! Fetching one file: resumable, verified, visible only when whole. And `lay`, for one that
+//! need not be fetched.
 
 mod connection;
+mod lay;
 mod lock;
 mod partial;
 mod plan;
@@ -14,6 +16,7 @@ use crate::hub::Remote;
 use crate::transport::{Transport, network};
 use async_io::Timer;
 use connection::{Fault, Source};
+pub(crate) use lay::lay;
 use lock::Lock;
 use partial::{Partial, Paths};
 use plan::Plan;

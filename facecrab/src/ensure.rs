@@ -1,4 +1,5 @@
-//! Making sure that a model is here: registry, then this machine's cache, then the hub.
+//! Making sure that a model is here: what is bundled, else the registry, then this
+//! machine's cache, then the hub.
 
 use crate::download::{self, Progress};
 use crate::hub::{Hub, Remote, RepoInfo};
@@ -6,7 +7,7 @@ use crate::progress::{Events, ModelAsset};
 use crate::registry::{self, Entry, FileRecord, Registry, Warn};
 use crate::store::{self, Snapshot, Store};
 use crate::transport::Transport;
-use crate::{Settings, check, select};
+use crate::{Bundled, Settings, bundled, check, select};
 use blocking::unblock;
 use rusty_genius_core::text::is_sha256;
 use rusty_genius_core::{AssetError, AssetEvent, GeniusError, ModelSource};
@@ -53,10 +54,10 @@ impl Ensure {
 
     /// The model, if this machine has it.
     async fn here(&self) -> anyhow::Result<Option<ModelAsset>> {
-        let (store, registry) = (self.store.clone(), self.registry.clone());
-        let (spec, source) = (self.spec.clone(), self.source.clone());
-        let warn = self.warn();
-        unblock(move || find(&store, &registry, &spec, &source, &warn)).await
+        let (settings, store) = (self.settings.clone(), self.store.clone());
+        let (registry, spec) = (self.registry.clone(), self.spec.clone());
+        let (source, warn) = (self.source.clone(), self.warn());
+        unblock(move || find(&settings, &store, &registry, &spec, &source, &warn)).await
     }
 
     fn warn(&self) -> impl Fn(GeniusError) + Send + 'static {
@@ -220,8 +221,9 @@ fn siblings(repo: &str) -> impl Iterator<Item = String> {
     [repo.to_owned()].into_iter().chain(sibling)
 }
 
-/// Looks on this machine; what the cache has is registered.
+/// Looks in this program and on this machine; what the cache has is registered.
 pub(crate) fn find(
+    settings: &Settings,
     store: &Store,
     registry: &Registry,
     spec: &str,
@@ -238,14 +240,10 @@ pub(crate) fn find(
             size,
         }));
     }
-    // Without the registry the cache still answers.
-    let entry = match registry.get(spec) {
-        Ok(answer) => answer.heed(warn),
-        Err(error) => {
-            warn(error);
-            None
-        }
-    };
+    if let Some(bundle) = bundled::choose(&settings.bundled, spec, source)? {
+        return lay(bundle, store, registry, warn).map(Some);
+    }
+    let entry = registered(registry, spec, warn);
     if let Some(entry) = &entry
         && intact(entry)
     {
@@ -260,6 +258,46 @@ pub(crate) fn find(
     match cached(store, spec, source)?.filter(sound) {
         Some(found) => Ok(Some(record(registry, spec.to_owned(), found, warn))),
         None => Ok(None),
+    }
+}
+
+/// Without the registry the cache still answers.
+fn registered(registry: &Registry, spec: &str, warn: Warn<'_>) -> Option<Entry> {
+    match registry.get(spec) {
+        Ok(answer) => answer.heed(warn),
+        Err(error) => {
+            warn(error);
+            None
+        }
+    }
+}
+
+/// Makes a bundled model one of the cache and of the registry; where it is, nothing is
+/// written.
+fn lay(
+    bundle: &Bundled,
+    store: &Store,
+    registry: &Registry,
+    warn: Warn<'_>,
+) -> anyhow::Result<ModelAsset> {
+    let spec = bundle.spec();
+    let file = bundle.lay(store)?;
+    // For other tools: the file is here and whole without it.
+    if let Err(error) = store.write_ref(bundle.repo(), bundled::BRANCH, bundle.commit()) {
+        warn(error.into());
+    }
+    let found = Found {
+        files: vec![file],
+        revision: Some(bundle.commit().to_owned()),
+        source: bundled::SOURCE.to_owned(),
+    };
+    let same = |entry: &Entry| {
+        (&entry.files, &entry.revision, &entry.source)
+            == (&found.files, &found.revision, &found.source)
+    };
+    match registered(registry, &spec, warn).filter(same) {
+        Some(entry) => Ok(asset(&entry)),
+        None => Ok(record(registry, spec, found, warn)),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::progress::{Events, ModelAsset, Task, io};
 use crate::registry::Entry;
 use crate::store::Removed;
-use crate::{Facecrab, check, select, store};
+use crate::{Bundled, Facecrab, bundled, check, select, store};
 use anyhow::Context;
 use blocking::unblock;
 use rusty_genius_core::gguf::Gguf;
@@ -21,15 +21,17 @@ const CHUNK: usize = 1 << 20;
 /// A model that is here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Installed {
-    /// What it was asked for as, or `org/repo:QUANT` where another tool fetched it.
+    /// What it was asked for as, or `org/repo:QUANT` where another tool fetched it or it
+    /// is bundled.
     pub spec: String,
     /// Bytes of all its files.
     pub size: u64,
-    /// The files, in order.
+    /// The files, in order; none where it is bundled and was not used yet.
     pub files: Vec<PathBuf>,
-    /// Where it came from.
+    /// Where it came from: a page of the hub, a URL, `bundled`.
     pub source: String,
-    /// When it was registered, RFC 3339; `None` where another tool fetched it.
+    /// When it was registered, RFC 3339; `None` where another tool fetched it, or where it
+    /// is bundled and was not used yet.
     pub time: Option<String>,
 }
 
@@ -66,19 +68,33 @@ pub struct Verified {
     pub path: PathBuf,
     /// Its sha256.
     pub sha256: String,
-    /// Whether it is the one that was registered; `None` where none was.
+    /// Whether it is the one that was registered or is bundled; `None` where neither is
+    /// known.
     pub matches: Option<bool>,
 }
 
 impl Facecrab {
-    /// The models that are here, by spec: those that were registered, and those other
-    /// tools left in the cache. Reads the disk on the caller's thread.
+    /// The models that are here, by spec: those that were registered, those that are
+    /// bundled, and those other tools left in the cache. Reads the disk on the caller's
+    /// thread.
     ///
     /// Errors: [`GeniusError::Manifest`] for a registry that cannot be read.
     pub fn installed(&self) -> Result<Vec<Installed>, GeniusError> {
         let mut models: BTreeMap<String, Installed> = BTreeMap::new();
         for entry in self.registry.list()?.heed(&|w| self.warn(w)) {
             models.insert(entry.spec.clone(), registered(entry));
+        }
+        for bundle in &self.settings.bundled {
+            let laid = bundle.laid(&self.store)?;
+            models
+                .entry(bundle.spec())
+                .or_insert_with_key(|spec| Installed {
+                    spec: spec.clone(),
+                    size: bundle.size(),
+                    files: laid.into_iter().collect(),
+                    source: bundled::SOURCE.to_owned(),
+                    time: None,
+                });
         }
         let known: Vec<PathBuf> = models.values().flat_map(|m| m.files.clone()).collect();
         for snapshot in self.store.installed()? {
@@ -152,6 +168,7 @@ impl Facecrab {
     }
 
     fn verify_here(&self, spec: &ModelSpec, events: &Events) -> anyhow::Result<Vec<Verified>> {
+        let bundle = self.bundled(spec)?;
         let asset = self.here(spec)?;
         let entry = self.registry.get(&spec.id())?.heed(&|w| self.warn(w));
         let mut verified = Vec::new();
@@ -163,6 +180,7 @@ impl Facecrab {
                 .flat_map(|entry| &entry.files)
                 .find(|file| file.path == path)
                 .and_then(|file| file.sha256.as_deref());
+            let recorded = bundle.map(Bundled::sha256).or(recorded);
             verified.push(Verified {
                 matches: recorded.map(|recorded| recorded == sha256),
                 path,
@@ -173,10 +191,14 @@ impl Facecrab {
     }
 
     /// Forgets a model, and removes its files from the cache where nothing else uses
-    /// them. A file that was named by its path is left alone.
+    /// them. A file that was named by its path is left alone; a bundled model comes back
+    /// with its next use.
     ///
     /// Errors: [`AssetError::NotFound`], [`AssetError::Io`].
     pub fn remove(&self, spec: &ModelSpec) -> Result<Removed, GeniusError> {
+        if let Some(bundle) = self.bundled(spec)? {
+            return self.remove_bundled(bundle, spec);
+        }
         let asset = self.here(spec)?;
         let mut removed = Removed::default();
         for snapshot in self.store.installed()? {
@@ -196,6 +218,19 @@ impl Facecrab {
         }
         self.registry.remove(&spec.id())?.heed(&|w| self.warn(w));
         Ok(removed)
+    }
+
+    fn remove_bundled(&self, bundle: &Bundled, spec: &ModelSpec) -> Result<Removed, GeniusError> {
+        let removed = bundle.remove(&self.store)?;
+        let known = self.registry.remove(&bundle.spec())?;
+        match known.heed(&|w| self.warn(w)) || removed.links > 0 {
+            true => Ok(removed),
+            false => Err(not_here(spec)),
+        }
+    }
+
+    fn bundled(&self, spec: &ModelSpec) -> Result<Option<&'static Bundled>, AssetError> {
+        bundled::choose(&self.settings.bundled, &spec.id(), &spec.source)
     }
 
     fn here(&self, spec: &ModelSpec) -> Result<ModelAsset, GeniusError> {

@@ -3,7 +3,8 @@
 //! A model is looked for in the registry of what was made ready before, then in the
 //! Hugging Face cache that other tools share, then on the hub. What is fetched is
 //! resumed after any interruption, checked against its sha256 while it arrives, and
-//! visible only when it is whole.
+//! visible only when it is whole. A model that is [`Bundled`] with the program is laid into
+//! that cache at its first use, and never looked for on the hub.
 //!
 //! ```
 //! use facecrab::{Facecrab, Settings};
@@ -27,6 +28,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod bundled;
 pub mod catalog;
 mod check;
 mod download;
@@ -41,6 +43,7 @@ mod settings;
 mod store;
 mod transport;
 
+pub use bundled::Bundled;
 pub use installed::{Details, Installed, Verified};
 pub use progress::{EnsureModel, ModelAsset, Task};
 pub use settings::Settings;
@@ -97,13 +100,21 @@ impl Facecrab {
         })
     }
 
-    /// The model, if this machine has it. Reads the disk on the caller's thread.
+    /// The model, if this machine has it. Reads the disk on the caller's thread; a bundled
+    /// model is laid into the cache where it is not there.
     ///
-    /// Errors: [`GeniusError::Asset`] for a file that is no model, and
+    /// Errors: [`GeniusError::Asset`] for a file that is no model, for a quant or revision
+    /// of a bundled model that is not bundled, and where a bundled one cannot be laid;
     /// [`GeniusError::Manifest`] for a registry that cannot be read.
     pub fn find(&self, spec: &ModelSpec) -> Result<Option<ModelAsset>, GeniusError> {
         let warn = |warning| self.warn(warning);
-        ensure::find(&self.store, &self.registry, &spec.id(), &spec.source, &warn)
+        let Self {
+            settings,
+            store,
+            registry,
+            ..
+        } = self;
+        ensure::find(settings, store, registry, &spec.id(), &spec.source, &warn)
             .map_err(|e| progress::edge(&e))
     }
 

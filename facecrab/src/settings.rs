@@ -1,5 +1,6 @@
 //! Where things are, who asks, and how patiently.
 
+use crate::Bundled;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub struct Settings {
     /// How long a connection may bring no byte. Default 30 s. There is no limit on the
     /// whole: a large file on a slow line takes what it takes.
     pub stall: Duration,
+    /// Models that come inside the program. Their repositories are never asked for on the
+    /// hub. Default none.
+    pub bundled: Vec<&'static Bundled>,
 }
 
 impl fmt::Debug for Settings {
@@ -41,6 +45,7 @@ impl fmt::Debug for Settings {
             .field("offline", &self.offline)
             .field("hub_cache", &self.hub_cache)
             .field("config", &self.config)
+            .field("bundled", &self.bundled)
             .finish_non_exhaustive()
     }
 }
@@ -63,6 +68,7 @@ impl Settings {
             retries: 6,
             backoff: Duration::from_millis(500),
             stall: Duration::from_secs(30),
+            bundled: Vec::new(),
         }
     }
 

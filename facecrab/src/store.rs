@@ -116,10 +116,17 @@ impl Store {
                 commits.extend(others);
             }
         }
-        let snapshots = commits
-            .iter()
-            .map(|commit| read::snapshot(self, repo, commit));
+        let snapshots = commits.iter().map(|commit| self.snapshot(repo, commit));
         snapshots.filter_map(Result::transpose).collect()
+    }
+
+    /// What is here of a repository at one commit.
+    pub(crate) fn snapshot(
+        &self,
+        repo: &str,
+        commit: &str,
+    ) -> Result<Option<Snapshot>, AssetError> {
+        read::snapshot(self, repo, commit)
     }
 
     /// The commits that have a snapshot, newest first.

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use support::python::{python, run};
-use support::{At, Content, Fault, Hub, Origin, Place, spec, test};
+use support::{At, Content, Fault, Hub, Origin, Place, bundled, spec, test};
 
 const REPO: &str = "o/m-GGUF";
 const FILE: &str = "m-q4_k_m.gguf";
@@ -74,6 +74,30 @@ fn python_lists_what_facecrab_fetched_and_finds_nothing_wrong_with_the_cache() {
              \t\t\tprint(repo.repo_id, sorted(rev.refs), file.file_name, file.size_on_disk)";
         let said = run(&python, &hub, &place, code);
         assert_eq!(said, format!("[]\no/m-GGUF ['main'] {FILE} {SIZE}"));
+    });
+}
+
+#[test]
+fn python_uses_a_bundled_model_without_asking_anybody() {
+    let Some(python) = python() else { return };
+    test(async {
+        let (hub, content) = hub();
+        let place = Place::new("interop/bundled");
+        let mut settings = place.settings(&hub.endpoint());
+        settings.bundled = vec![bundled(REPO, FILE, &content)];
+        let crab = facecrab::Facecrab::new(settings);
+        let asset = crab.ensure_model(&spec(SPEC)).finish().await.unwrap();
+        let code = DOWNLOAD.replace("gguf')", "gguf', local_files_only=True)")
+            + "\nfrom huggingface_hub import scan_cache_dir\n\
+               info = scan_cache_dir()\n\
+               print([str(w) for w in info.warnings])\n\
+               print([sorted(rev.refs) for repo in info.repos for rev in repo.revisions])";
+        let said = run(&python, &hub, &place, &code);
+        assert_eq!(
+            said,
+            format!("{}\n[]\n[['main']]", asset.files[0].display())
+        );
+        assert!(hub.seen().is_empty());
     });
 }
 

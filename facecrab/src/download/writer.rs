@@ -7,6 +7,7 @@ use rusty_genius_core::AssetError;
 use rusty_genius_core::text::hex;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Chunks between the connections and the disk. What is here is lost by a SIGKILL.
@@ -91,19 +92,26 @@ impl Drop for Writer {
 
 /// [`AssetError::DiskFull`] if that is what the system says.
 pub(super) fn full_or(error: &io::Error, paths: &Paths, needed: u64) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AssetError::DiskFull {
-            path: paths.dest.clone(),
-            needed,
-            free: paths
-                .dest
-                .parent()
-                .and_then(super::partial::free_space)
-                .unwrap_or(0),
-        }
-        .into(),
-        _ => paths.error(error),
+    match full(error, &paths.dest, needed) {
+        Some(full) => full.into(),
+        None => paths.error(error),
     }
+}
+
+/// The error of a disk without room for so many bytes of a file, if it is one.
+pub(super) fn full(error: &io::Error, dest: &Path, needed: u64) -> Option<AssetError> {
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    full.then(|| AssetError::DiskFull {
+        path: dest.to_owned(),
+        needed,
+        free: dest
+            .parent()
+            .and_then(super::partial::free_space)
+            .unwrap_or(0),
+    })
 }
 
 struct Desk {

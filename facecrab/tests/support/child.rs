@@ -1,7 +1,7 @@
 //! The test binary itself, run again as another process that wants a model.
 
-use super::place::{Place, spec, test};
-use super::{Hub, PATIENCE};
+use super::place::{Place, bundled, spec, test};
+use super::{Content, Hub, PATIENCE};
 use facecrab::Facecrab;
 use rusty_genius_core::AssetEvent;
 use std::io::{BufRead, BufReader, Lines};
@@ -18,20 +18,16 @@ pub(crate) struct Other {
 
 impl Other {
     pub(crate) fn start(place: &Place, hub: &Hub, spec: &str) -> Self {
-        let this = std::env::current_exe().expect("this program");
-        Self::start_as(Command::new(this), place, hub, spec)
+        Self::start_as(this_program(), place, hub, spec)
     }
 
     /// One whose place is a disk of its own, of so many MiB. The system must let an
     /// ordinary user mount one: see [`can_mount`].
     pub(crate) fn start_on_a_disk(mib: u64, place: &Place, hub: &Hub, spec: &str) -> Self {
-        let this = std::env::current_exe().expect("this program");
-        let mut command = mount(mib);
-        command.arg(this);
-        Self::start_as(command, place, hub, spec)
+        Self::start_as(this_program_on_a_disk(mib), place, hub, spec)
     }
 
-    fn start_as(mut command: Command, place: &Place, hub: &Hub, spec: &str) -> Self {
+    pub(crate) fn start_as(mut command: Command, place: &Place, hub: &Hub, spec: &str) -> Self {
         let mut child = command
             .args([CHILD, "--exact", "--ignored", "--nocapture"])
             .env("FACECRAB_CHILD_PLACE", place.dir())
@@ -88,6 +84,23 @@ pub(crate) fn can_mount(place: &Place) -> bool {
     works
 }
 
+pub(crate) fn this_program() -> Command {
+    Command::new(std::env::current_exe().expect("this program"))
+}
+
+/// See [`Other::start_on_a_disk`].
+pub(crate) fn this_program_on_a_disk(mib: u64) -> Command {
+    let mut command = mount(mib);
+    command.arg(std::env::current_exe().expect("this program"));
+    command
+}
+
+/// A child in which a model of so many bytes is bundled, under the repository of its spec.
+pub(crate) fn bundling(mut command: Command, size: u64) -> Command {
+    command.env("FACECRAB_CHILD_BUNDLED", size.to_string());
+    command
+}
+
 fn mount(mib: u64) -> Command {
     let script = format!(
         "mount -t tmpfs -o size={mib}m none \"$FACECRAB_CHILD_PLACE\" && exec \"$0\" \"$@\""
@@ -110,6 +123,11 @@ pub(crate) fn run() {
     let place = Place::at(dir);
     let mut settings = place.settings(&endpoint);
     settings.stall = PATIENCE;
+    if let Some(size) = var("FACECRAB_CHILD_BUNDLED").and_then(|n| n.parse().ok()) {
+        let repo = what.split(':').next().unwrap_or_default();
+        let content = Content::gguf(size, 1);
+        settings.bundled = vec![bundled(repo, "x-Q8_0.gguf", &content)];
+    }
     settings.connections = var("FACECRAB_CHILD_CONNECTIONS")
         .and_then(|n| n.parse().ok())
         .unwrap_or(1);

@@ -11,4 +11,4 @@ mod serve;
 
 pub(crate) use content::{Content, gzip_of_zeros, sha256_of};
 pub(crate) use hub::{Access, At, Fault, Hub, Origin, PATIENCE, Seen, closed_port};
-pub(crate) use place::{Place, spec, test, watch};
+pub(crate) use place::{Place, bundled, spec, test, watch};

@@ -1,8 +1,8 @@
 //! A cache and a registry of one test's own, and what must always be true of them.
 
-use super::content::sha256_of;
+use super::content::{Content, sha256_of};
 use super::hub::Hub;
-use facecrab::{Facecrab, ModelAsset, Settings};
+use facecrab::{Bundled, Facecrab, ModelAsset, Settings};
 use futures::StreamExt;
 use rusty_genius_core::{AssetError, AssetEvent, GeniusError, ModelSource, ModelSpec};
 use std::fs;
@@ -18,6 +18,13 @@ pub(crate) fn test(body: impl Future<Output = ()>) {
 
 pub(crate) fn spec(text: &str) -> ModelSpec {
     ModelSpec::new(ModelSource::parse(text).expect("a spec"))
+}
+
+/// A model that comes inside the program.
+pub(crate) fn bundled(repo: &str, file: &str, content: &Content) -> &'static Bundled {
+    let text = |text: &str| &*Box::leak(Box::<str>::from(text));
+    let bytes = Box::leak(content.to_vec().into_boxed_slice());
+    Box::leak(Box::new(Bundled::new(text(repo), text(file), bytes)))
 }
 
 /// A folder of one test's own, empty at first.
