@@ -1,0 +1,191 @@
+//! The engine: byte-level models behind cortex's [`Backend`].
+
+mod generation;
+#[cfg(test)]
+mod tests;
+
+use crate::model::{ByteModel, Cache};
+use crate::vocab;
+use generation::{Generation, GenerationStream};
+use rusty_genius_core::{EngineError, InferenceConfig, Turn};
+use rusty_genius_cortex::{
+    Backend, BoxFuture, LoadRequest, Model, ModelSession, RawStream, Sampler,
+};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The engine's name.
+pub const ENGINE: &str = "bytelm";
+
+/// The backend `bytelm`: byte-level models from GGUF files, in Rust alone.
+///
+/// A token is a byte, so limits and usage count bytes. A session keeps the keys and values of
+/// the conversation and reads only what is new in it. The answer ends at `<|im_end|>`, or at
+/// another marker. Models over 8 MiB compute each step on a thread of the pool for blocking
+/// work; smaller ones where they are polled, at most 64 bytes of a prompt at a time.
+///
+/// An embedding is the mean of the last hidden states, of the model's width.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Bytelm;
+
+impl Backend for Bytelm {
+    fn name(&self) -> &str {
+        ENGINE
+    }
+
+    fn needs_weights(&self) -> bool {
+        true
+    }
+
+    fn load(&self, request: LoadRequest) -> BoxFuture<'_, Result<Arc<dyn Model>, EngineError>> {
+        Box::pin(blocking::unblock(move || {
+            let LoadRequest { model, weights } = request;
+            let [file] = &weights[..] else {
+                return Err(EngineError::LoadFailed {
+                    model,
+                    reason: format!("bytelm reads one file, not {}", weights.len()),
+                });
+            };
+            match ByteModel::open(file) {
+                Ok(loaded) => Ok(Arc::new(LoadedModel(Arc::new(loaded))) as Arc<dyn Model>),
+                Err(error) => Err(EngineError::LoadFailed {
+                    model,
+                    reason: error.to_string(),
+                }),
+            }
+        }))
+    }
+}
+
+struct LoadedModel(Arc<ByteModel>);
+
+impl Model for LoadedModel {
+    fn memory(&self) -> u64 {
+        self.0.memory()
+    }
+
+    fn context_length(&self) -> u32 {
+        context(&self.0)
+    }
+
+    fn open(&self) -> Result<Box<dyn ModelSession>, EngineError> {
+        Ok(Box::new(Session {
+            model: self.0.clone(),
+            place: Place::new(Cache::new(&self.0)),
+        }))
+    }
+
+    fn count_tokens<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Result<u32, EngineError>> {
+        let count = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        Box::pin(std::future::ready(Ok(count)))
+    }
+
+    fn embed<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Result<Vec<f32>, EngineError>> {
+        if let Err(error) = check_length(&self.0, text.len()) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        // A text of nothing still has an end.
+        let tokens: Vec<_> = vocab::encode(text.as_bytes())
+            .chain([vocab::END_OF_TEXT])
+            .collect();
+        let model = self.0.clone();
+        Box::pin(blocking::unblock(move || {
+            let mut mean = model.mean_state(&tokens);
+            let length = mean.iter().map(|x| x * x).sum::<f32>().sqrt();
+            mean.iter_mut()
+                .for_each(|x| *x /= length.max(f32::MIN_POSITIVE));
+            Ok(mean)
+        }))
+    }
+}
+
+fn context(model: &ByteModel) -> u32 {
+    // A config's limit is 2^20.
+    u32::try_from(model.config().context).unwrap_or(u32::MAX)
+}
+
+fn check_length(model: &ByteModel, tokens: usize) -> Result<(), EngineError> {
+    let (needed, limit) = (tokens as u64, u64::from(context(model)));
+    match needed <= limit {
+        true => Ok(()),
+        false => Err(EngineError::ContextOverflow { needed, limit }),
+    }
+}
+
+/// Where a session's cache is: shared with the generation that runs, if one does.
+#[derive(Clone)]
+struct Place(Arc<Mutex<Turnstile>>);
+
+/// A cache, and which generation may use it.
+struct Turnstile {
+    cache: Cache,
+    /// Of the session's generations the last one: it alone goes on.
+    generation: u64,
+}
+
+impl Place {
+    fn new(cache: Cache) -> Self {
+        Self(Arc::new(Mutex::new(Turnstile {
+            cache,
+            generation: 0,
+        })))
+    }
+
+    fn lock(&self, model: &ByteModel) -> MutexGuard<'_, Turnstile> {
+        self.0.lock().unwrap_or_else(|poisoned| {
+            // A step that panicked may have left layers of different lengths.
+            let mut place = poisoned.into_inner();
+            place.cache = Cache::new(model);
+            self.0.clear_poison();
+            place
+        })
+    }
+}
+
+struct Session {
+    model: Arc<ByteModel>,
+    place: Place,
+}
+
+impl ModelSession for Session {
+    fn generate(
+        &mut self,
+        conversation: &[Turn],
+        config: &InferenceConfig,
+    ) -> Result<RawStream, EngineError> {
+        let max_tokens = config.behavior().max_tokens;
+        let length = vocab::prompt_length(conversation);
+        check_length(&self.model, length.saturating_add(max_tokens as usize))?;
+        let prompt = vocab::encode_prompt(conversation);
+        let generation = {
+            let mut place = self.place.lock(&self.model);
+            place.generation += 1;
+            let cached = place.cache.tokens().iter().zip(&prompt);
+            let same = cached.take_while(|(a, b)| a == b).count();
+            // The last token is read anew in any case: its logits are the beginning.
+            place.cache.truncate(same.min(prompt.len() - 1));
+            place.generation
+        };
+        let mut sampler = Sampler::new(config.sampling());
+        for token in &prompt[prompt.len().saturating_sub(Sampler::REPEAT_WINDOW)..] {
+            sampler.accept((*token).into());
+        }
+        let generation = Generation::new(
+            self.model.clone(),
+            self.place.clone(),
+            generation,
+            prompt,
+            sampler,
+            max_tokens,
+        );
+        let inline = self.model.is_small();
+        Ok(Box::pin(GenerationStream::new(generation, inline)))
+    }
+
+    fn fork(&self) -> Result<Box<dyn ModelSession>, EngineError> {
+        let cache = self.place.lock(&self.model).cache.clone();
+        Ok(Box::new(Self {
+            model: self.model.clone(),
+            place: Place::new(cache),
+        }))
+    }
+}
