@@ -1,9 +1,10 @@
 //! Putting the house together.
 
-use crate::home;
 use crate::run::Run;
+use crate::{bundled, home};
 use facecrab::{Facecrab, catalog};
 use futures::FutureExt;
+use rusty_genius_bytelm::Bytelm;
 use rusty_genius_core::{
     GeniusError, ModelSpec, Observation, SandboxError, TestCase, UserManifest,
 };
@@ -13,9 +14,6 @@ use rusty_genius_stem::{Observer, Policy, Stem, StrategyPolicy};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The model of a run that names none, unless the manifest has a default.
-pub const DEFAULT_MODEL: &str = "Qwen/Qwen2.5-1.5B-Instruct:Q4_K_M";
 
 /// Batches of a reply that may wait for their reader before the guest does.
 const REPLY_QUEUE: usize = 64;
@@ -54,8 +52,9 @@ impl Builder {
         }
     }
 
-    /// The engine of every model, whatever the manifest says. Default: the manifest's,
-    /// then the build's own ([`DEFAULT_ENGINE`]).
+    /// The engine of every model, whatever the manifest says. Default: the manifest's, then
+    /// `bytelm` for the model that comes with the house and the build's own
+    /// ([`DEFAULT_ENGINE`]) for all others.
     pub fn engine(mut self, name: impl Into<String>) -> Self {
         self.engine = Some(name.into());
         self
@@ -74,7 +73,8 @@ impl Builder {
         self
     }
 
-    /// Where model files are found. Default: as the environment says.
+    /// Where model files are found. Default: as [`bundled::settings`]
+    /// say.
     pub fn facecrab(mut self, facecrab: Facecrab) -> Self {
         self.facecrab = Some(facecrab);
         self
@@ -116,17 +116,18 @@ impl Builder {
     /// Errors: [`GeniusError::Manifest`] for a bad `models.toml`, [`GeniusError::Engine`]
     /// for an engine this build does not have, [`GeniusError::Sandbox`].
     pub fn build(self) -> Result<Genius, GeniusError> {
-        let facecrab = self.facecrab.unwrap_or_else(Facecrab::from_env);
+        let facecrab = self
+            .facecrab
+            .unwrap_or_else(|| Facecrab::new(bundled::settings()));
         let manifest = match self.manifest {
             Some(manifest) => manifest,
             None => catalog::load(&facecrab.settings().config)?,
         };
+        let cortex = Cortex::new(Arc::new(SystemClock)).with(Arc::new(Bytelm));
         let cortex = self
             .backends
             .into_iter()
-            .fold(Cortex::new(Arc::new(SystemClock)), |cortex, backend| {
-                cortex.with(backend)
-            });
+            .fold(cortex, |cortex, backend| cortex.with(backend));
         // A wrong name is better told now than at the first request.
         if let Some(engine) = &self.engine {
             cortex.backend(Some(engine))?;
@@ -193,7 +194,10 @@ impl Genius {
         if let Some(engine) = &self.engine {
             spec.engine = Some(engine.clone());
         }
-        spec.engine.get_or_insert_with(|| DEFAULT_ENGINE.to_owned());
+        if spec.engine.is_none() {
+            let own = bundled::engine(&spec.source);
+            spec.engine = Some(own.unwrap_or(DEFAULT_ENGINE).to_owned());
+        }
         Ok(spec)
     }
 
@@ -202,7 +206,7 @@ impl Genius {
             "" => self.manifest.defaults.model.as_deref(),
             name => Some(name),
         }
-        .unwrap_or(DEFAULT_MODEL)
+        .unwrap_or(bundled::DEFAULT_MODEL)
     }
 
     /// A job on this model with the default budget.

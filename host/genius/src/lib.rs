@@ -20,13 +20,16 @@
 #![deny(missing_docs)]
 
 mod builder;
+pub mod bundled;
 mod home;
 mod run;
 
-pub use builder::{Builder, DEFAULT_MODEL, Genius};
+pub use builder::{Builder, Genius};
+pub use bundled::DEFAULT_MODEL;
 pub use run::{Outcome, Run};
 
 pub use facecrab;
+pub use rusty_genius_bytelm as bytelm;
 pub use rusty_genius_core as core;
 pub use rusty_genius_core::GeniusError;
 pub use rusty_genius_cortex as cortex;

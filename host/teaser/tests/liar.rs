@@ -17,7 +17,7 @@ fn run(engine: &str, front: &str, lie: &str) -> Outcome {
     let text = format!("+++\n{front}\n+++\n{lie}\n");
     let fixture = Fixture::parse("a/b/c/d", Path::new("d.md"), text.as_bytes()).unwrap();
     async_std::task::block_on(async {
-        let genius = support::genius().unwrap();
+        let genius = support::genius(rusty_genius::bundled::settings()).unwrap();
         let runner = Runner::with_scenario(genius, engine, LIAR).await.unwrap();
         runner.run(&fixture).await
     })

@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use libtest_mimic::{Failed, Trial};
-use rusty_genius::{Genius, GeniusError, core::UserManifest};
+use rusty_genius::facecrab::{Facecrab, Settings};
+use rusty_genius::{Genius, GeniusError, bundled, core::UserManifest};
 use rusty_genius_cortex::{Pinky, PinkyConfig, SystemClock};
 use rusty_genius_teaser::{Found, Runner, Scenario};
 use std::path::PathBuf;
@@ -15,14 +16,15 @@ pub(crate) fn tmp(name: &str) -> PathBuf {
 }
 
 /// A house that does not look at who runs it: no manifest of theirs, no cache of theirs,
-/// and a Pinky that does not dawdle. Only where models are is up to the environment.
-pub(crate) fn genius() -> Result<Genius, GeniusError> {
+/// and a Pinky that does not dawdle. Where models are is up to who asks.
+pub(crate) fn genius(models: Settings) -> Result<Genius, GeniusError> {
     let pinky = PinkyConfig {
         delay: Duration::ZERO,
         ..PinkyConfig::default()
     };
     Genius::builder()
         .manifest(UserManifest::default())
+        .facecrab(Facecrab::new(models))
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
         .scratch_root(tmp("teaser-runs"))
         .cache_dir(Some(tmp("teaser-guests")))
@@ -33,6 +35,8 @@ pub(crate) fn genius() -> Result<Genius, GeniusError> {
 pub(crate) struct Shared {
     engine: String,
     scenario: Scenario,
+    /// Where models are. Default: where the environment says.
+    pub(crate) models: Settings,
     /// Whether to tell figures of what passes.
     pub(crate) verbose: bool,
     runner: OnceLock<Result<Runner, GeniusError>>,
@@ -43,6 +47,7 @@ impl Shared {
         Self {
             engine: engine.to_owned(),
             scenario,
+            models: bundled::settings(),
             verbose: false,
             runner: OnceLock::new(),
         }
@@ -51,7 +56,8 @@ impl Shared {
     fn runner(&self) -> Result<&Runner, GeniusError> {
         let make = || {
             async_std::task::block_on(async {
-                Runner::with_scenario(genius()?, &*self.engine, self.scenario).await
+                Runner::with_scenario(genius(self.models.clone())?, &*self.engine, self.scenario)
+                    .await
             })
         };
         self.runner.get_or_init(make).as_ref().map_err(Clone::clone)

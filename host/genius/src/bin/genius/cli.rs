@@ -98,7 +98,7 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) model: String,
 
-    /// Engine to run the model: pinky, or what this build has besides
+    /// Engine to run the model: bytelm, pinky, or what this build has besides
     #[arg(long, value_name = "NAME")]
     pub(crate) engine: Option<String>,
 
@@ -118,9 +118,10 @@ pub(crate) struct RunArgs {
     #[arg(long, short)]
     pub(crate) quiet: bool,
 
-    /// Milliseconds Pinky takes for a token
-    #[arg(long, value_name = "MS", default_value = "15")]
-    pub(crate) pinky_delay: u64,
+    /// Milliseconds Pinky takes for a token, 15 if not said; chooses Pinky where no engine
+    /// is named
+    #[arg(long, value_name = "MS")]
+    pub(crate) pinky_delay: Option<u64>,
 
     /// Arguments for the guest; put `--` before the first if it begins with `-`
     #[arg(trailing_var_arg = true, value_name = "ARG")]

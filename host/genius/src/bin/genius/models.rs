@@ -4,9 +4,9 @@ use crate::bars::{self, Bars};
 use crate::cli::ModelsCommand;
 use crate::{interrupt, safe};
 use futures::StreamExt;
-use rusty_genius::GeniusError;
 use rusty_genius::core::{AssetError, ModelSpec, SandboxError, UserManifest};
 use rusty_genius::facecrab::{Details, Facecrab, Task, catalog};
+use rusty_genius::{GeniusError, bundled};
 use serde::Serialize;
 use serde_json::json;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ pub(crate) async fn models(command: ModelsCommand) -> ExitCode {
 }
 
 async fn run(command: ModelsCommand) -> Result<u8, GeniusError> {
-    let crab = Facecrab::from_env();
+    let crab = Facecrab::new(bundled::settings());
     let manifest = catalog::load(&crab.settings().config)?;
     let models = Models { crab, manifest };
     let done = models.run(command).await;
@@ -79,7 +79,11 @@ impl Models {
         let width = width.unwrap_or(0);
         for model in &installed {
             let size = bars::bytes(model.size);
-            let time = model.time.as_deref().unwrap_or("found in the cache");
+            let time = match model.time.as_deref() {
+                Some(time) => time,
+                None if model.source == "bundled" => "comes with genius",
+                None => "found in the cache",
+            };
             say(&format!("{:<width$}  {size:>10}  {time}", model.spec))?;
         }
         for (name, entry) in &self.manifest.models {

@@ -18,17 +18,18 @@ pub(crate) async fn run(args: RunArgs) -> ExitCode {
 }
 
 async fn work(args: RunArgs) -> Result<u8, GeniusError> {
-    let pinky = PinkyConfig {
-        delay: Duration::from_millis(args.pinky_delay),
-        ..PinkyConfig::default()
-    };
+    let mut pinky = PinkyConfig::default();
+    if let Some(ms) = args.pinky_delay {
+        pinky.delay = Duration::from_millis(ms);
+    }
+    let engine = args.engine.or(args.pinky_delay.map(|_| "pinky".to_owned()));
     let mut builder = Genius::builder()
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
         .max_runs(1);
     if !args.quiet {
         builder = builder.observer(fetching());
     }
-    if let Some(engine) = args.engine {
+    if let Some(engine) = engine {
         builder = builder.engine(engine);
     }
     let genius = builder.build()?;
