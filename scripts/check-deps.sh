@@ -3,7 +3,8 @@
 #
 #   1. no Rust source and no manifest names either, comments apart;
 #   2. no package depends on them, in any build, test or feature, except on tokio
-#      through wasmtime-wasi, which brings its own.
+#      through wasmtime-wasi, which brings its own;
+#   3. Burn, which trains models, is below bytelm alone, and fetches nothing.
 #
 # Judged from cargo's tree for this machine's target, package by package: Cargo.lock also
 # lists what only other targets and unused features would need.
@@ -66,8 +67,28 @@ check_package() {
     done
 }
 
+# --- 3. training stays where it is
+
+# check_absent PACKAGE NAME CARGO_TREE_OPTIONS…
+check_absent() {
+    local package=$1 name=$2 found
+    shift 2
+    found=$(cargo tree --quiet --locked --target "$host" -p "$package" --prefix none "$@" |
+        awk -v name="$name" '$1 ~ "^" name "(-|$)" { print $1 }' | sort -u)
+    if [ -n "$found" ]; then
+        faults=1
+        echo "FAULT  $package depends on ${found//$'\n'/ }"
+    else
+        echo "ok  $package without $name"
+    fi
+}
+
 host=$(rustc -vV | sed -n 's/^host: //p')
 check_workspace Cargo.toml "$host"
 check_workspace guests/Cargo.toml wasm32-wasip2
+# Burn can fetch datasets and compilers, by ureq; what is used of it here fetches nothing.
+check_absent rusty-genius--bytelm ureq --all-features --edges normal,build
+# Whoever builds the command does not build Burn.
+check_absent rusty-genius burn --edges normal,build
 
 exit "$faults"
