@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The benchmarks: what the sandbox costs, what the command takes, how fast a model is
-# fetched. Each compares within one run; figures of different machines or moments say little.
+# fetched, how fast a byte-level model decodes beside what memory allows. Each compares within one run; figures of different machines or moments say little.
 # Arguments go to criterion, a filter for instance: ./scripts/bench.sh instantiate
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 cargo bench --locked -p rusty-genius--sandbox --bench sandbox -- "$@"
 cargo bench --locked -p rusty-genius --bench command -- "$@"
+cargo bench --locked -p rusty-genius--bytelm --no-default-features --bench decode
 # 1 GiB over loopback, against curl and Hugging Face's own client.
 ./scripts/facecrab-python.sh
 cargo bench --locked -p facecrab --bench download

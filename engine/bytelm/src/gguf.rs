@@ -19,10 +19,10 @@ pub(crate) mod numbers;
 mod tests;
 
 pub use error::{ExportError, LoadError};
-pub(crate) use metadata::read_config;
 
+use crate::Config;
 use crate::weights::{Tensor, Weights};
-use rusty_genius_core::gguf::{Gguf, GgufError, GgufWriter, TensorType};
+use rusty_genius_core::gguf::{Gguf, GgufError, GgufWriter, Tensor as TensorEntry, TensorType};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -99,16 +99,19 @@ impl Weights {
 
     /// Reads a model file back into plain numbers. Those of f16 and Q8_0 are what the file
     /// says, not what was once written.
-    pub fn read_gguf(mut reader: impl Read + Seek) -> Result<Self, LoadError> {
-        let gguf = Gguf::read(&mut reader)?;
-        let config = read_config(&gguf, &mut reader)?;
+    pub fn read_gguf(reader: impl Read + Seek) -> Result<Self, LoadError> {
+        let (config, mut file) = ModelFile::open(reader)?;
         let mut tensors = BTreeMap::new();
         for shape in config.shapes() {
-            let (ty, bytes) = read_tensor(&gguf, &mut reader, &shape.name)?;
-            let data = numbers::decode(&bytes, ty).ok_or_else(|| LoadError::Type {
-                tensor: shape.name.clone(),
-                ty: ty.name(),
-            })?;
+            let tensor = file.find(&shape.name)?;
+            let mut bytes = vec![0; tensor.bytes() as usize];
+            file.fill(&shape.name, &mut bytes)?;
+            let Some(data) = numbers::decode(&bytes, tensor.ty()) else {
+                return Err(LoadError::Type {
+                    tensor: shape.name,
+                    ty: tensor.ty().name(),
+                });
+            };
             let tensor = Tensor {
                 rows: shape.rows,
                 columns: shape.columns,
@@ -120,28 +123,37 @@ impl Weights {
     }
 }
 
-/// A tensor's type and bytes. Its shape was checked with the config.
-fn read_tensor(
-    gguf: &Gguf,
-    reader: &mut (impl Read + Seek),
-    name: &str,
-) -> Result<(TensorType, Vec<u8>), LoadError> {
-    let Some(tensor) = gguf.tensor(name) else {
-        return Err(LoadError::MissingTensor { name: name.into() });
-    };
-    let mut bytes = Vec::new();
-    let io = |e: std::io::Error| GgufError::Io {
-        at: tensor.offset(),
-        reason: e.to_string(),
-    };
-    reader.seek(SeekFrom::Start(tensor.offset())).map_err(io)?;
-    // The header was checked against the file's length, so this takes no more than that.
-    let read = reader
-        .take(tensor.bytes())
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    if read as u64 != tensor.bytes() {
-        return Err(LoadError::Shrunk { name: name.into() });
+/// A model's file, its tensors found to be those of its config, by name and dimensions.
+pub(crate) struct ModelFile<R> {
+    gguf: Gguf,
+    reader: R,
+}
+
+impl<R: Read + Seek> ModelFile<R> {
+    /// Reads the header; nothing of the tensors' data.
+    pub(crate) fn open(mut reader: R) -> Result<(Config, Self), LoadError> {
+        let gguf = Gguf::read(&mut reader)?;
+        let config = metadata::read_config(&gguf, &mut reader)?;
+        Ok((config, Self { gguf, reader }))
     }
-    Ok((tensor.ty(), bytes))
+
+    /// Finds a tensor and moves to its data, which lies in the file: its length was checked
+    /// with the header.
+    pub(crate) fn find(&mut self, name: &str) -> Result<TensorEntry, LoadError> {
+        let tensor = self.gguf.tensor(name).cloned();
+        let tensor = tensor.ok_or_else(|| LoadError::MissingTensor { name: name.into() })?;
+        let to = SeekFrom::Start(tensor.offset());
+        self.reader.seek(to).map_err(|e| GgufError::Io {
+            at: tensor.offset(),
+            reason: e.to_string(),
+        })?;
+        Ok(tensor)
+    }
+
+    /// Reads on in the tensor that was found last.
+    pub(crate) fn fill(&mut self, name: &str, bytes: &mut [u8]) -> Result<(), LoadError> {
+        self.reader
+            .read_exact(bytes)
+            .map_err(|_| LoadError::Shrunk { name: name.into() })
+    }
 }

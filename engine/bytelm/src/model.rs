@@ -8,13 +8,13 @@ mod tests;
 pub use cache::Cache;
 
 use crate::crew::Crew;
-use crate::gguf::{LoadError, numbers::floats, read_config};
+use crate::gguf::{LoadError, ModelFile, numbers::floats};
 use crate::kernels::{Isa, PANEL};
 use crate::matrix::Matrix;
 use crate::{Config, ConfigError};
-use rusty_genius_core::gguf::{Gguf, GgufError, Tensor, TensorType};
+use rusty_genius_core::gguf::TensorType;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 /// Largest model whose steps are one thread's, bytes.
@@ -84,30 +84,29 @@ impl ByteModel {
     }
 
     pub(crate) fn read_for(isa: Isa, reader: &mut (impl Read + Seek)) -> Result<Self, LoadError> {
-        let gguf = Gguf::read(&mut *reader)?;
-        let config = read_config(&gguf, reader)?;
+        let (config, mut file) = ModelFile::open(reader)?;
         check_sizes(&config)?;
-        let mut file = TensorFile { gguf, reader };
-        let embedding = file.matrix("token_embd.weight".into())?;
+        let file = &mut file;
+        let embedding = read_matrix(file, "token_embd.weight".into())?;
         let blocks = (0..config.layers).map(|layer| {
             let name = |part: &str| format!("blk.{layer}.{part}.weight");
             Ok(Block {
-                attention_norm: file.norm(name("attn_norm"))?,
-                query: file.matrix(name("attn_q"))?,
-                key: file.matrix(name("attn_k"))?,
-                value: file.matrix(name("attn_v"))?,
-                attention_output: file.matrix(name("attn_output"))?,
-                feed_forward_norm: file.norm(name("ffn_norm"))?,
-                gate: file.matrix(name("ffn_gate"))?,
-                up: file.matrix(name("ffn_up"))?,
-                down: file.matrix(name("ffn_down"))?,
+                attention_norm: read_norm(file, name("attn_norm"))?,
+                query: read_matrix(file, name("attn_q"))?,
+                key: read_matrix(file, name("attn_k"))?,
+                value: read_matrix(file, name("attn_v"))?,
+                attention_output: read_matrix(file, name("attn_output"))?,
+                feed_forward_norm: read_norm(file, name("ffn_norm"))?,
+                gate: read_matrix(file, name("ffn_gate"))?,
+                up: read_matrix(file, name("ffn_up"))?,
+                down: read_matrix(file, name("ffn_down"))?,
             })
         });
         let blocks = blocks.collect::<Result<_, LoadError>>()?;
-        let output_norm = file.norm("output_norm.weight".into())?;
+        let output_norm = read_norm(file, "output_norm.weight".into())?;
         let output = match config.tied {
             true => None,
-            false => Some(file.matrix("output.weight".into())?),
+            false => Some(read_matrix(file, "output.weight".into())?),
         };
         let half = config.head_width() / 2;
         let frequencies = (0..half)
@@ -199,68 +198,44 @@ fn check_sizes(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Reads tensors, whose names and dimensions were checked with the config.
-struct TensorFile<R> {
-    gguf: Gguf,
-    reader: R,
+/// Reads a matrix, whose dimensions were checked with the config, panel after panel.
+fn read_matrix<R: Read + Seek>(file: &mut ModelFile<R>, name: String) -> Result<Matrix, LoadError> {
+    let tensor = file.find(&name)?;
+    let [columns, rows] = *tensor.dims() else {
+        return Err(LoadError::MissingTensor { name });
+    };
+    let (bytes, ty) = (tensor.bytes(), tensor.ty());
+    let Some(mut matrix) = Matrix::new(rows as usize, columns as usize, ty) else {
+        return Err(LoadError::Type {
+            tensor: name,
+            ty: ty.name(),
+        });
+    };
+    // Whole panels: the rows are a multiple of 16.
+    let mut panel = vec![0; (bytes / rows) as usize * PANEL];
+    for _ in 0..rows as usize / PANEL {
+        file.fill(&name, &mut panel)?;
+        if !matrix.push_panel(&panel) {
+            return Err(LoadError::NotFinite { tensor: name });
+        }
+    }
+    Ok(matrix)
 }
 
-impl<R: Read + Seek> TensorFile<R> {
-    fn matrix(&mut self, name: String) -> Result<Matrix, LoadError> {
-        let tensor = self.find(&name)?;
-        let [columns, rows] = *tensor.dims() else {
-            return Err(LoadError::MissingTensor { name });
-        };
-        let (bytes, ty) = (tensor.bytes(), tensor.ty());
-        let Some(mut matrix) = Matrix::new(rows as usize, columns as usize, ty) else {
-            return Err(LoadError::Type {
-                tensor: name,
-                ty: ty.name(),
-            });
-        };
-        // Whole panels: the rows are a multiple of 16.
-        let mut panel = vec![0; (bytes / rows) as usize * PANEL];
-        for _ in 0..rows as usize / PANEL {
-            self.fill(&name, &mut panel)?;
-            if !matrix.push_panel(&panel) {
-                return Err(LoadError::NotFinite { tensor: name });
-            }
-        }
-        Ok(matrix)
+/// Reads the weights of a norm.
+fn read_norm<R: Read + Seek>(file: &mut ModelFile<R>, name: String) -> Result<Vec<f32>, LoadError> {
+    let tensor = file.find(&name)?;
+    if tensor.ty() != TensorType::F32 {
+        return Err(LoadError::Type {
+            ty: tensor.ty().name(),
+            tensor: name,
+        });
     }
-
-    fn norm(&mut self, name: String) -> Result<Vec<f32>, LoadError> {
-        let tensor = self.find(&name)?;
-        if tensor.ty() != TensorType::F32 {
-            return Err(LoadError::Type {
-                ty: tensor.ty().name(),
-                tensor: name,
-            });
-        }
-        let mut bytes = vec![0; tensor.bytes() as usize];
-        self.fill(&name, &mut bytes)?;
-        let numbers = floats(&bytes);
-        match numbers.iter().all(|n| n.is_finite()) {
-            true => Ok(numbers),
-            false => Err(LoadError::NotFinite { tensor: name }),
-        }
-    }
-
-    /// Finds a tensor and moves to its data.
-    fn find(&mut self, name: &str) -> Result<Tensor, LoadError> {
-        let tensor = self.gguf.tensor(name).cloned();
-        let tensor = tensor.ok_or_else(|| LoadError::MissingTensor { name: name.into() })?;
-        let to = SeekFrom::Start(tensor.offset());
-        self.reader.seek(to).map_err(|e| GgufError::Io {
-            at: tensor.offset(),
-            reason: e.to_string(),
-        })?;
-        Ok(tensor)
-    }
-
-    fn fill(&mut self, name: &str, bytes: &mut [u8]) -> Result<(), LoadError> {
-        self.reader
-            .read_exact(bytes)
-            .map_err(|_| LoadError::Shrunk { name: name.into() })
+    let mut bytes = vec![0; tensor.bytes() as usize];
+    file.fill(&name, &mut bytes)?;
+    let numbers = floats(&bytes);
+    match numbers.iter().all(|n| n.is_finite()) {
+        true => Ok(numbers),
+        false => Err(LoadError::NotFinite { tensor: name }),
     }
 }

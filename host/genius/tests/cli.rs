@@ -67,6 +67,26 @@ fn an_answer_is_on_stdout_and_everything_else_on_stderr() {
 }
 
 #[test]
+fn without_a_model_the_one_that_comes_along_answers_from_its_weights() {
+    let output = run("narf", &["ask", "What is the capital of France?"]);
+    let stderr = text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(text(&output.stdout), "The capital of France is Paris.");
+    assert!(stderr.starts_with("France: Paris."), "no thought: {stderr}");
+    let usage = stderr.lines().last().unwrap();
+    assert!(
+        usage.contains("rusty-genius/narf-1m:Q8_0 on bytelm"),
+        "{usage}"
+    );
+}
+
+#[test]
+fn a_named_engine_wins_over_the_models_own() {
+    let output = run("pinky", &["ask", "--engine", "pinky", "Hello"]);
+    assert!(text(&output.stdout).starts_with("Narf!"));
+}
+
+#[test]
 fn quiet_leaves_only_the_answer() {
     let output = run("quiet", &["ask", "-q", "--pinky-delay=0", "Hello"]);
     assert!(output.status.success());

@@ -104,6 +104,27 @@ fn a_pulled_model_tells_its_progress_as_json() {
 }
 
 #[test]
+fn the_model_that_comes_along_is_listed_checked_and_laid_anew_after_removal() {
+    let user = User::new("bundled");
+    let listed = user.says(&["list"]);
+    let is_line =
+        |l: &str| l.starts_with("rusty-genius/narf-1m:Q8_0") && l.ends_with("comes with genius");
+    assert!(listed.lines().any(is_line), "{listed}");
+    for _ in 0..2 {
+        let path = user.says(&["pull", "narf-1m"]);
+        assert!(std::path::Path::new(path.trim_end()).exists(), "{path}");
+        let said = user.says(&["verify", "narf-1m"]);
+        assert!(said.contains("ok"), "{said}");
+        let shown = user.says(&["show", "narf-1m"]);
+        assert!(
+            shown.contains("llama") && shown.contains("MIT OR Apache-2.0"),
+            "{shown}"
+        );
+        user.says(&["rm", "narf-1m"]);
+    }
+}
+
+#[test]
 fn a_damaged_model_does_not_verify() {
     let user = User::new("damaged");
     let path = user.cached("q8_0");
@@ -122,7 +143,8 @@ fn a_removed_model_is_gone() {
     user.says(&["pull", "test/tiny:Q8_0"]);
     user.says(&["rm", "test/tiny:Q8_0"]);
     assert!(!path.exists());
-    assert_eq!(user.says(&["list"]), "");
+    let listed = user.says(&["list"]);
+    assert!(!listed.contains("test/tiny"), "{listed}");
     let (code, said) = user.fails(&["rm", "test/tiny:Q8_0"]);
     assert_eq!(code, 5);
     assert!(said.contains("not found"), "{said}");

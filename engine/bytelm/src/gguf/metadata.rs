@@ -67,7 +67,7 @@ pub(super) fn write(writer: &mut GgufWriter<'_>, config: &Config, ty: WeightType
 
 /// The config of a file, if it is a model of this kind: metadata, vocabulary, and that the
 /// tensors are those of the config, by name and dimensions.
-pub(crate) fn read_config(
+pub(super) fn read_config(
     gguf: &Gguf,
     reader: &mut (impl Read + Seek),
 ) -> Result<Config, LoadError> {

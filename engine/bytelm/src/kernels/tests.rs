@@ -103,7 +103,6 @@ fn rounding_numbers_that_are_none_does_not_panic() {
 
 /// `e^x` of one number, as each instruction set computes it.
 fn exps(x: f32) -> Vec<f32> {
-    // silu(g) = g / (1 + e^-g), so e^-g = g / silu(g) - 1; but that loses digits: ask softmax.
     Isa::available()
         .into_iter()
         .map(|isa| {
