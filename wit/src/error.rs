@@ -228,7 +228,9 @@ impl AssetError {
                 "free {} bytes, or move the cache with HF_HOME",
                 needed.saturating_sub(*free)
             ),
-            Self::Io { .. } => return None,
+            Self::Io { .. } => "see who may read and write there; HF_HUB_CACHE names another \
+                 place for models, RUSTY_GENIUS_HOME for settings"
+                .into(),
         })
     }
 }

@@ -112,7 +112,7 @@ fn the_model_that_comes_along_is_listed_checked_and_laid_anew_after_removal() {
     assert!(listed.lines().any(is_line), "{listed}");
     for _ in 0..2 {
         let path = user.says(&["pull", "narf-1m"]);
-        assert!(std::path::Path::new(path.trim_end()).exists(), "{path}");
+        assert!(Path::new(path.trim_end()).exists(), "{path}");
         let said = user.says(&["verify", "narf-1m"]);
         assert!(said.contains("ok"), "{said}");
         let shown = user.says(&["show", "narf-1m"]);
