@@ -104,6 +104,13 @@ pub enum BrainstemOutput {
         /// How far they are.
         event: AssetEvent,
     },
+    /// A model's weights are on their way into memory.
+    LoadProgress {
+        /// What names the load: [`ModelSpec::load_key`].
+        model: String,
+        /// How much is there.
+        percent: u8,
+    },
     /// A model is in memory.
     Loaded {
         /// What names the load: [`ModelSpec::load_key`].

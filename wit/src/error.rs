@@ -264,6 +264,30 @@ pub enum EngineError {
         /// Tokens there are.
         limit: u64,
     },
+    /// The model does not fit the memory it may have.
+    #[error("{model} needs {needed} bytes of memory, the limit is {limit}")]
+    MemoryExceeded {
+        /// The model.
+        model: String,
+        /// Bytes of weights, cache and buffers together.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// A schema, expression or grammar cannot constrain an answer.
+    #[error("invalid constraint: {reason}")]
+    InvalidConstraint {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A saved session cannot be restored, or not with this model.
+    #[error("saved session {}: {reason}", path.display())]
+    InvalidSession {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The backend does not offer this.
     #[error("engine {engine} cannot {operation}")]
     Unsupported {
@@ -296,6 +320,9 @@ impl EngineError {
             Self::Unknown { .. } => Some("choose one with --engine NAME".into()),
             Self::ContextOverflow { .. } => {
                 Some("shorten the prompt or lower behavior.max-tokens".into())
+            }
+            Self::MemoryExceeded { .. } => {
+                Some("choose a smaller model or quant, or raise --memory-limit".into())
             }
             Self::Rejected { .. } => Some("try again when the host is less busy".into()),
             _ => None,

@@ -67,12 +67,34 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
+/// A token and how likely it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// The token's id in the model's vocabulary.
+    pub token: u32,
+    /// Its bytes: perhaps a part of a character.
+    pub bytes: Vec<u8>,
+    /// The natural logarithm of its probability by the model, before sampling changed it.
+    pub logprob: f32,
+}
+
+/// How likely a generated token was, and which would have been likeliest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Logprobs {
+    /// The token chosen.
+    pub chosen: TokenLogprob,
+    /// The likeliest, likeliest first; as many as `logprobs` asked for.
+    pub top: Vec<TokenLogprob>,
+}
+
 /// What a generation consumed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
+    /// Tokens of the prompt that were in the cache already and cost nothing.
+    pub cached_tokens: u32,
     /// Tokens generated, thoughts included.
     pub completion_tokens: u32,
     /// Tokens generated inside thoughts.
@@ -87,6 +109,7 @@ impl Usage {
     /// Adds another generation's consumption; counts saturate.
     pub fn add(&mut self, other: &Usage) {
         self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
+        self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
         self.completion_tokens = self
             .completion_tokens
             .saturating_add(other.completion_tokens);
@@ -136,7 +159,7 @@ pub struct Completion {
 
 /// One step of a generation: `ProcessStart` once, then thoughts, content and
 /// tool calls, then `Complete` once, always last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum InferenceEvent {
     /// The engine has taken the request.
@@ -150,6 +173,10 @@ pub enum InferenceEvent {
     },
     /// The model asks for a tool.
     ToolCall(ToolCall),
+    /// How likely the next token is: before the events of its text, where
+    /// [`Behavior::logprobs`](crate::Behavior::logprobs) asks for it. Tokens of thoughts
+    /// that are not delivered have none.
+    Logprobs(Logprobs),
     /// The generation is over.
     Complete(Completion),
 }
@@ -230,6 +257,21 @@ mod tests {
             json(&InferenceEvent::content("Narf!")),
             r#"{"type":"content","text":"Narf!"}"#
         );
+        let token = TokenLogprob {
+            token: 7,
+            bytes: vec![0xc3],
+            logprob: -0.5,
+        };
+        let logprobs = InferenceEvent::Logprobs(Logprobs {
+            chosen: token,
+            top: vec![],
+        });
+        assert_eq!(
+            json(&logprobs),
+            r#"{"type":"logprobs","chosen":{"token":7,"bytes":[195],"logprob":-0.5},"top":[]}"#
+        );
+        let back: InferenceEvent = serde_json::from_str(&json(&logprobs)).unwrap();
+        assert_eq!(back, logprobs);
     }
 
     #[test]
@@ -249,15 +291,18 @@ mod tests {
     }
 
     #[test]
-    fn usage_saturates() {
+    fn usage_adds_up_and_saturates() {
         let mut usage = Usage {
             completion_tokens: u32::MAX,
+            cached_tokens: 2,
             ..Usage::default()
         };
         usage.add(&Usage {
             completion_tokens: 1,
+            cached_tokens: 3,
             ..Usage::default()
         });
         assert_eq!(usage.completion_tokens, u32::MAX);
+        assert_eq!(usage.cached_tokens, 5);
     }
 }

@@ -1,6 +1,6 @@
 //! What guests say to the host besides asking for inference.
 
-use crate::{FinishReason, PartialConfig, ThoughtEvent, Turn, Usage};
+use crate::{FinishReason, PartialConfig, ThoughtEvent, ToolCall, Turn, Usage};
 use serde::{Deserialize, Serialize};
 
 /// A piece of what a guest says to whoever ran it.
@@ -78,10 +78,12 @@ pub struct Check {
 /// host counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// The answer, thoughts apart.
+    /// The answer, thoughts and tool calls apart.
     pub answer: String,
     /// The thoughts.
     pub thoughts: String,
+    /// The tool calls, in order.
+    pub calls: Vec<ToolCall>,
     /// Why the generation ended.
     pub finish: FinishReason,
     /// What the stream said it consumed.

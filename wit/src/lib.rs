@@ -17,15 +17,16 @@ pub mod text;
 
 pub use brainstem::{BrainstemInput, BrainstemOutput, CortexStrategy};
 pub use config::{
-    Behavior, ConfigError, InferenceConfig, PartialBehavior, PartialConfig, PartialSampling,
-    Sampling, ThoughtMode,
+    Behavior, ConfigError, Constraint, InferenceConfig, Mirostat, Overflow, PartialBehavior,
+    PartialConfig, PartialSampling, Sampling, ThoughtMode,
 };
 pub use error::{
     AssetError, BudgetError, BudgetResource, EngineError, GeniusError, ManifestError,
     ProtocolError, SandboxError,
 };
 pub use event::{
-    AssetEvent, Completion, FinishReason, InferenceEvent, Role, ThoughtEvent, ToolCall, Turn, Usage,
+    AssetEvent, Completion, FinishReason, InferenceEvent, Logprobs, Role, ThoughtEvent,
+    TokenLogprob, ToolCall, Turn, Usage,
 };
 pub use guest::{Check, Fragment, Level, Note, Observation, TestCase};
 pub use manifest::{Defaults, ModelEntry, UserManifest, locate_toml, parse_toml};

@@ -1,16 +1,16 @@
 //! The engine: byte-level models behind cortex's [`Backend`].
 
+mod chooser;
 mod generation;
 #[cfg(test)]
 mod tests;
 
 use crate::model::{ByteModel, Cache};
 use crate::vocab;
+use chooser::Chooser;
 use generation::{Generation, GenerationStream};
-use rusty_genius_core::{EngineError, InferenceConfig, Turn};
-use rusty_genius_cortex::{
-    Backend, BoxFuture, LoadRequest, Model, ModelSession, RawStream, Sampler,
-};
+use rusty_genius_core::{EngineError, InferenceConfig, Overflow, Turn};
+use rusty_genius_cortex::{Backend, BoxFuture, LoadRequest, Model, ModelSession, RawStream, fit};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The engine's name.
@@ -22,6 +22,9 @@ pub const ENGINE: &str = "bytelm";
 /// the conversation and reads only what is new in it. The answer ends at `<|im_end|>`, or at
 /// another marker. Models over 8 MiB compute each step on a thread of the pool for blocking
 /// work; smaller ones where they are polled, at most 64 bytes of a prompt at a time.
+///
+/// An answer with a constraint obeys it from its first byte on, so it has no thought before
+/// it. Logprobs are told of bytes, not of the end.
 ///
 /// An embedding is the mean of the last hidden states, of the model's width.
 #[derive(Debug, Default, Clone, Copy)]
@@ -38,7 +41,7 @@ impl Backend for Bytelm {
 
     fn load(&self, request: LoadRequest) -> BoxFuture<'_, Result<Arc<dyn Model>, EngineError>> {
         Box::pin(blocking::unblock(move || {
-            let LoadRequest { model, weights } = request;
+            let LoadRequest { model, weights, .. } = request;
             let [file] = &weights[..] else {
                 return Err(EngineError::LoadFailed {
                     model,
@@ -67,7 +70,7 @@ impl Model for LoadedModel {
         context(&self.0)
     }
 
-    fn open(&self) -> Result<Box<dyn ModelSession>, EngineError> {
+    fn open(&self, _guest: &str) -> Result<Box<dyn ModelSession>, EngineError> {
         Ok(Box::new(Session {
             model: self.0.clone(),
             place: Place::new(Cache::new(&self.0)),
@@ -108,6 +111,13 @@ fn check_length(model: &ByteModel, tokens: usize) -> Result<(), EngineError> {
     match needed <= limit {
         true => Ok(()),
         false => Err(EngineError::ContextOverflow { needed, limit }),
+    }
+}
+
+fn failed(reason: impl ToString) -> EngineError {
+    EngineError::BackendFailed {
+        engine: ENGINE.into(),
+        reason: reason.to_string(),
     }
 }
 
@@ -152,29 +162,43 @@ impl ModelSession for Session {
         conversation: &[Turn],
         config: &InferenceConfig,
     ) -> Result<RawStream, EngineError> {
-        let max_tokens = config.behavior().max_tokens;
-        let length = vocab::prompt_length(conversation);
-        check_length(&self.model, length.saturating_add(max_tokens as usize))?;
+        let mut max_tokens = config.behavior().max_tokens;
+        let kept;
+        let conversation = match config.behavior().overflow {
+            Overflow::Error => {
+                let length = vocab::prompt_length(conversation);
+                check_length(&self.model, length.saturating_add(max_tokens as usize))?;
+                conversation
+            }
+            Overflow::Shift => {
+                let limit = context(&self.model);
+                let length = |turns: &[Turn]| Ok(vocab::prompt_length(turns));
+                kept = fit(conversation, max_tokens, limit as usize, length)?;
+                // It is shorter than the limit, which is 32 bits.
+                let length = vocab::prompt_length(&kept) as u32;
+                max_tokens = max_tokens.min(limit.saturating_sub(length));
+                &kept[..]
+            }
+        };
         let prompt = vocab::encode_prompt(conversation);
-        let generation = {
+        let chooser = Chooser::new(config, &prompt)?;
+        let (generation, reused) = {
             let mut place = self.place.lock(&self.model);
             place.generation += 1;
             let cached = place.cache.tokens().iter().zip(&prompt);
             let same = cached.take_while(|(a, b)| a == b).count();
             // The last token is read anew in any case: its logits are the beginning.
-            place.cache.truncate(same.min(prompt.len() - 1));
-            place.generation
+            let reused = same.min(prompt.len() - 1);
+            place.cache.truncate(reused);
+            (place.generation, reused)
         };
-        let mut sampler = Sampler::new(config.sampling());
-        for token in &prompt[prompt.len().saturating_sub(Sampler::REPEAT_WINDOW)..] {
-            sampler.accept((*token).into());
-        }
         let generation = Generation::new(
             self.model.clone(),
             self.place.clone(),
             generation,
+            reused,
             prompt,
-            sampler,
+            chooser,
             max_tokens,
         );
         let inline = self.model.is_small();

@@ -1,11 +1,8 @@
 //! How well a model answers questions it was not trained on.
 
-use crate::corpus::{HeldOut, Unseen};
+use crate::corpus::{HeldOut, LONGEST, Unseen};
 use crate::vocab::{TURN_END, Token};
 use crate::{ByteModel, Cache};
-
-/// Tokens an answer may have here: as many as a conversation of the corpus.
-const LONGEST: usize = crate::corpus::LONGEST;
 
 /// What came of questions of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -87,7 +84,8 @@ pub fn evaluate(
     evaluation
 }
 
-/// What the model writes after these logits, always the likeliest.
+/// What the model writes after these logits, always the likeliest: at most as many tokens as
+/// a conversation of the corpus has.
 fn greedy(model: &ByteModel, cache: &mut Cache, first: &[f32]) -> String {
     let likeliest = |logits: &[f32]| {
         let of = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));

@@ -26,6 +26,8 @@ pub(crate) use quantized::Quantized;
 pub(crate) const PANEL: usize = 16;
 /// Columns that share a scale in Q8_0.
 pub(crate) const BLOCK: usize = 32;
+/// Bytes of such a block: the scale as f16, and a byte for each number.
+pub(crate) const BLOCK_BYTES: usize = 2 + BLOCK;
 /// Most tokens a kernel takes at once.
 const TOKENS: usize = 4;
 

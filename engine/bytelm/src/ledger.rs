@@ -9,6 +9,7 @@ pub use error::{LedgerError, LedgerProblem};
 
 use crate::aside;
 use crate::corpus::{self, SourceFile};
+use rusty_genius_core::text::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -212,10 +213,6 @@ fn license(bytes: &[u8]) -> String {
         .strip_prefix('#')
         .and_then(|comment| comment.trim().strip_prefix(SPDX))
         .map_or_else(String::new, |license| license.trim().to_owned())
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

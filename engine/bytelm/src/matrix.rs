@@ -1,7 +1,7 @@
 //! Matrices as the kernels want them.
 
 use crate::crew::Crew;
-use crate::kernels::{BLOCK, Isa, PANEL, Quantized};
+use crate::kernels::{BLOCK, BLOCK_BYTES, Isa, PANEL, Quantized};
 use half::f16;
 use rusty_genius_core::gguf::TensorType;
 use std::ops::Range;
@@ -117,18 +117,17 @@ impl Matrix {
                 finite
             }
             Numbers::Q8 { lines, scales } => {
-                const BYTES: usize = 2 + BLOCK;
                 let mut finite = true;
                 for block in 0..self.columns / BLOCK {
                     let scale = std::array::from_fn(|row| {
-                        let at = cell(row, block * BYTES);
+                        let at = cell(row, block * BLOCK_BYTES);
                         u16::from_le_bytes([rows[at], rows[at + 1]])
                     });
                     finite &= scale.iter().all(|&bits| f16::from_bits(bits).is_finite());
                     scales.push(scale);
                     for quad in 0..BLOCK / 4 {
                         let line = std::array::from_fn(|i| {
-                            rows[cell(i / 4, block * BYTES + 2 + quad * 4 + i % 4)] ^ 0x80
+                            rows[cell(i / 4, block * BLOCK_BYTES + 2 + quad * 4 + i % 4)] ^ 0x80
                         });
                         lines.push(Line(line));
                     }
@@ -148,7 +147,7 @@ impl Matrix {
         match self.numbers {
             Numbers::F32(_) => numbers * 4,
             Numbers::F16(_) => numbers * 2,
-            Numbers::Q8 { .. } => numbers / BLOCK as u64 * (2 + BLOCK as u64),
+            Numbers::Q8 { .. } => numbers / BLOCK as u64 * BLOCK_BYTES as u64,
         }
     }
 

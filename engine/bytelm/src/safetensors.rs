@@ -5,6 +5,7 @@
 //! its odd ones.
 
 use crate::config_json::ConfigJson;
+use crate::gguf::numbers::floats;
 use crate::{Config, Tensor, Weights, WeightsError};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
@@ -113,13 +114,7 @@ pub fn import(bytes: &[u8]) -> Result<Weights, SafetensorsError> {
             [rows, columns] => (rows, columns),
             _ => (0, 0),
         };
-        let numbers: Vec<f32> = view
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect();
+        let numbers = floats(view.data());
         if (rows, columns) != (shape.rows, shape.columns) {
             return Err(SafetensorsError::Weights(WeightsError::WrongShape {
                 name,

@@ -29,7 +29,8 @@ const PATIENCE: u32 = 64;
 /// However the generation ends, text that was held back is delivered and an open thought
 /// is closed before `Complete`. What ends it:
 ///
-/// * the engine: [`FinishReason::Stop`] or [`FinishReason::Length`];
+/// * the engine: [`FinishReason::Stop`] or [`FinishReason::Length`]; if it stopped by itself
+///   and called a tool before, [`FinishReason::ToolCall`];
 /// * a stop text: [`FinishReason::Stop`];
 /// * more tokens than `max_tokens`, if the backend does not heed it:
 ///   [`FinishReason::Length`];
@@ -141,6 +142,12 @@ impl Inference {
         usage
     }
 
+    /// The answer as far as it was generated, for the conversation: without thoughts, and
+    /// with tool calls as the model spelled them.
+    pub fn answer(&self) -> &str {
+        self.machine.answer()
+    }
+
     fn time(&self, usage: &mut Usage) {
         let now = self.clock.now();
         let began = self.began.unwrap_or(now);
@@ -153,12 +160,19 @@ impl Inference {
         match event {
             Some(Ok(RawEvent::Prefilled {
                 prompt_tokens,
+                cached_tokens,
                 in_thought,
             })) => {
                 self.usage.prompt_tokens = prompt_tokens;
+                self.usage.cached_tokens = cached_tokens;
                 // Later it could only tear apart what the machine holds back.
                 if in_thought && self.usage.completion_tokens == 0 {
                     self.machine.begin_in_thought();
+                }
+            }
+            Some(Ok(RawEvent::Logprobs(logprobs))) => {
+                if self.machine.delivers() && self.usage.completion_tokens < self.max_tokens {
+                    self.queue.push_back(InferenceEvent::Logprobs(logprobs));
                 }
             }
             Some(Ok(RawEvent::Token(bytes))) => self.token(&bytes),
@@ -195,9 +209,12 @@ impl Inference {
         self.usage = usage;
         // The text held back may be a stop text; that changes nothing for one who
         // cancelled, or for an error.
-        if self.machine.finish(&mut self.queue) == Flow::Stopped && finish == FinishReason::Length {
-            finish = FinishReason::Stop;
-        }
+        let stop_text = self.machine.finish(&mut self.queue) == Flow::Stopped;
+        finish = match finish {
+            FinishReason::Length if stop_text => FinishReason::Stop,
+            FinishReason::Stop if !stop_text && self.machine.called() => FinishReason::ToolCall,
+            finish => finish,
+        };
         self.queue
             .push_back(InferenceEvent::Complete(Completion { usage, finish }));
     }

@@ -27,8 +27,8 @@
 //!
 //! let events: Vec<InferenceEvent> = futures::executor::block_on(async {
 //!     let backend = cortex.backend(Some("pinky"))?;
-//!     let request = LoadRequest { model: "pinky".into(), weights: vec![] };
-//!     let mut session = backend.load(request).await?.open()?;
+//!     let request = LoadRequest::new("pinky", vec![]);
+//!     let mut session = backend.load(request).await?.open("me")?;
 //!     let config = InferenceConfig::default();
 //!     let raw = session.generate(&[Turn::user("What shall we do tonight?")], &config)?;
 //!     Ok(Inference::new(raw, &config, cortex.clock().clone()).collect().await)
@@ -43,19 +43,23 @@
 
 mod backend;
 mod clock;
+mod constraint;
 mod inference;
 mod output;
+mod overflow;
 mod pinky;
 mod registry;
 mod rng;
 mod sampler;
 
 pub use backend::{
-    Backend, BoxFuture, LoadRequest, Model, ModelSession, RawEnd, RawEvent, RawStream,
+    Backend, BoxFuture, LoadRequest, Model, ModelSession, Progress, RawEnd, RawEvent, RawStream,
 };
 pub use clock::{Clock, SystemClock, VirtualClock};
+pub use constraint::{Constrainer, TokenText, Vocabulary};
 pub use inference::{Canceller, Inference};
 pub use output::{Flow, OutputMachine};
+pub use overflow::fit;
 pub use pinky::{Pinky, PinkyConfig};
 pub use registry::{Cortex, DEFAULT_ENGINE};
-pub use sampler::{NoToken, Sampler};
+pub use sampler::{NoToken, Sampler, logprobs};

@@ -1,5 +1,6 @@
-//! From a model's bytes to events: UTF-8, then thoughts, then stop texts.
+//! From a model's bytes to events: UTF-8, then thoughts and tool calls, then stop texts.
 
+mod call;
 mod stop;
 mod tags;
 mod utf8;
@@ -31,14 +32,26 @@ pub enum Flow {
 /// and whatever only looks like a tag (`<thin`, `<think >`), is plain text. Nothing is
 /// trimmed.
 ///
-/// **Stop texts** are looked for in content only, after tags were taken out; a thought
-/// ends a match in progress. The first to be complete wins, and of several that are
+/// **Tool calls.** `<tool_call>{"name": "weather", "arguments": {"city": "Oslo"}}</tool_call>`
+/// in content is a call, with white space around the JSON or without. Its id is `call-1`,
+/// `call-2` and so on within the generation; its arguments are the object, compact, in its
+/// own order. `parameters` is another name for `arguments`, and who names none gives `{}`.
+/// What is no proper call is the content it is, tags included: no JSON object, no name of 1
+/// to 64 of `A-Z a-z 0-9 _ . -`, arguments that are no object, over 65,536 bytes between the
+/// tags, a second `<tool_call>` before the end of the first (it may then be a call itself),
+/// and a call that is never closed. Between the tags of a call `<think>` is text, and so it
+/// remains where that proves to be none. In thoughts the tags of calls are text.
+///
+/// **Stop texts** are looked for in content only, after tags were taken out; a thought or a
+/// tool call ends a match in progress. They are not looked for in a call, but in what only
+/// looked like one. The first to be complete wins, and of several that are
 /// complete with the same byte the longest. It is not delivered.
 ///
 /// **Memory.** Text is held back only as long as it may still become something else: at
-/// most 3 bytes of a character, 7 of a tag and one byte less than the longest stop text
-/// (so 265 bytes at the limits of [`Behavior`]). The tables for stop texts take about ten
-/// times their length.
+/// most 3 bytes of a character, 11 of a tag, 65,547 of a tool call with its first tag, and
+/// one byte less than the longest stop text (so 65,816 bytes at the limits of [`Behavior`]).
+/// A call that is complete is read into some megabytes at most, for a moment. The tables for
+/// stop texts take about ten times their length.
 ///
 /// One call gives at most one event for each stretch of content or thought in it, and no
 /// event is empty.
@@ -62,6 +75,8 @@ impl OutputMachine {
                 in_thought: false,
                 announce: false,
                 stopped: false,
+                calls: 0,
+                answer: String::new(),
             },
         }
     }
@@ -114,6 +129,22 @@ impl OutputMachine {
         self.sink.in_thought
     }
 
+    /// Whether what comes next is delivered: not in a thought that is hidden.
+    pub(crate) fn delivers(&self) -> bool {
+        !(self.sink.in_thought && self.sink.hide)
+    }
+
+    /// The answer so far, as the model wrote it and as it was delivered: without thoughts
+    /// and stop texts, and with tool calls in their own spelling.
+    pub fn answer(&self) -> &str {
+        &self.sink.answer
+    }
+
+    /// Whether a tool was called.
+    pub(crate) fn called(&self) -> bool {
+        self.sink.calls > 0
+    }
+
     /// Bytes of text held back now.
     pub fn held(&self) -> usize {
         self.utf8.held() + self.tags.held() + self.sink.stop.held()
@@ -131,6 +162,10 @@ struct Sink {
     /// The start of the thought is yet to be delivered.
     announce: bool,
     stopped: bool,
+    /// Tool calls so far.
+    calls: u64,
+    /// All content and calls so far.
+    answer: String,
 }
 
 impl Sink {
@@ -150,9 +185,23 @@ impl Sink {
                     self.pending.push_str(text);
                 }
             }
-            Piece::Text(text) => {
-                self.stopped = self.stop.push(text, &mut self.pending) == Flow::Stopped;
-            }
+            Piece::Text(text) => self.content(text),
+            Piece::Call(text) => match call::parse(text, self.calls + 1) {
+                Some(call) => {
+                    self.stop.release(&mut self.pending);
+                    self.flush(out);
+                    self.calls += 1;
+                    for text in [tags::CALL, text, tags::CALL_END] {
+                        self.answer.push_str(text);
+                    }
+                    out.push_back(InferenceEvent::ToolCall(call));
+                }
+                None => {
+                    for text in [tags::CALL, text, tags::CALL_END] {
+                        self.content(text);
+                    }
+                }
+            },
             Piece::Open => {
                 self.stop.release(&mut self.pending);
                 self.flush(out);
@@ -167,6 +216,12 @@ impl Sink {
         }
     }
 
+    fn content(&mut self, text: &str) {
+        if !self.stopped {
+            self.stopped = self.stop.push(text, &mut self.pending) == Flow::Stopped;
+        }
+    }
+
     fn flush(&mut self, out: &mut VecDeque<InferenceEvent>) {
         if self.pending.is_empty() {
             return;
@@ -175,6 +230,7 @@ impl Sink {
         out.push_back(if self.in_thought {
             InferenceEvent::Thought(ThoughtEvent::Delta { text })
         } else {
+            self.answer.push_str(&text);
             InferenceEvent::Content { text }
         });
     }

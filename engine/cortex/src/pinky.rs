@@ -121,7 +121,7 @@ impl Model for Pinky {
         self.context()
     }
 
-    fn open(&self) -> Result<Box<dyn ModelSession>, EngineError> {
+    fn open(&self, _guest: &str) -> Result<Box<dyn ModelSession>, EngineError> {
         Ok(Box::new(self.clone()))
     }
 
@@ -175,7 +175,7 @@ impl ModelSession for Pinky {
     }
 
     fn fork(&self) -> Result<Box<dyn ModelSession>, EngineError> {
-        self.open()
+        self.open("")
     }
 }
 
@@ -233,6 +233,7 @@ impl Stream for PinkyStream {
                 this.state = State::Decode;
                 Poll::Ready(Some(Ok(RawEvent::Prefilled {
                     prompt_tokens: this.prompt_tokens,
+                    cached_tokens: 0,
                     in_thought: false,
                 })))
             }

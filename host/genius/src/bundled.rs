@@ -14,12 +14,12 @@ pub const DEFAULT_MODEL: &str = match cfg!(feature = "narf") {
     false => "qwen2.5-1.5b",
 };
 
+/// The repository of the model's specs.
+const REPO: &str = "rusty-genius/narf-1m";
+
 #[cfg(feature = "narf")]
-static NARF: facecrab::Bundled = facecrab::Bundled::new(
-    "rusty-genius/narf-1m",
-    "narf-1m-Q8_0.gguf",
-    rusty_genius_bytelm::NARF_1M,
-);
+static NARF: facecrab::Bundled =
+    facecrab::Bundled::new(REPO, "narf-1m-Q8_0.gguf", rusty_genius_bytelm::NARF_1M);
 
 /// What the environment says ([`Settings::from_env`]), and what comes with the house.
 pub fn settings() -> Settings {
@@ -35,6 +35,6 @@ pub(crate) fn engine(source: &ModelSource) -> Option<&'static str> {
     let ModelSource::Hub { repo, .. } = source else {
         return None;
     };
-    let own = cfg!(feature = "narf") && repo.eq_ignore_ascii_case("rusty-genius/narf-1m");
+    let own = cfg!(feature = "narf") && repo.eq_ignore_ascii_case(REPO);
     own.then_some(rusty_genius_bytelm::ENGINE)
 }

@@ -8,6 +8,11 @@ use rusty_genius_core::{
 };
 use rusty_genius_stem::Details;
 
+mod config;
+
+pub(crate) use config::config_in;
+use config::config_out;
+
 pub(crate) fn turns_in(turns: Vec<types::Turn>) -> Vec<core::Turn> {
     turns
         .into_iter()
@@ -38,50 +43,6 @@ fn turns_out(turns: Vec<core::Turn>) -> Vec<types::Turn> {
         .collect()
 }
 
-pub(crate) fn config_in(config: types::InferenceConfig) -> core::PartialConfig {
-    let types::InferenceConfig { behavior, sampling } = config;
-    core::PartialConfig {
-        behavior: core::PartialBehavior {
-            max_tokens: behavior.max_tokens,
-            stop: behavior.stop,
-            thoughts: behavior.thoughts.map(|mode| match mode {
-                types::ThoughtMode::Show => core::ThoughtMode::Show,
-                types::ThoughtMode::Hide => core::ThoughtMode::Hide,
-            }),
-        },
-        sampling: core::PartialSampling {
-            temperature: sampling.temperature,
-            top_k: sampling.top_k,
-            top_p: sampling.top_p,
-            min_p: sampling.min_p,
-            repeat_penalty: sampling.repeat_penalty,
-            seed: sampling.seed,
-        },
-    }
-}
-
-fn config_out(config: core::PartialConfig) -> types::InferenceConfig {
-    let core::PartialConfig { behavior, sampling } = config;
-    types::InferenceConfig {
-        behavior: types::Behavior {
-            max_tokens: behavior.max_tokens,
-            stop: behavior.stop,
-            thoughts: behavior.thoughts.map(|mode| match mode {
-                core::ThoughtMode::Show => types::ThoughtMode::Show,
-                core::ThoughtMode::Hide => types::ThoughtMode::Hide,
-            }),
-        },
-        sampling: types::Sampling {
-            temperature: sampling.temperature,
-            top_k: sampling.top_k,
-            top_p: sampling.top_p,
-            min_p: sampling.min_p,
-            repeat_penalty: sampling.repeat_penalty,
-            seed: sampling.seed,
-        },
-    }
-}
-
 pub(crate) fn event_out(event: InferenceEvent) -> types::InferenceEvent {
     match event {
         InferenceEvent::ProcessStart => types::InferenceEvent::ProcessStart,
@@ -96,6 +57,10 @@ pub(crate) fn event_out(event: InferenceEvent) -> types::InferenceEvent {
             name: call.name,
             arguments: call.arguments,
         }),
+        InferenceEvent::Logprobs(logprobs) => types::InferenceEvent::Logprobs(types::Logprobs {
+            chosen: token_out(logprobs.chosen),
+            top: logprobs.top.into_iter().map(token_out).collect(),
+        }),
         InferenceEvent::Complete(completion) => {
             types::InferenceEvent::Complete(types::Completion {
                 usage: usage_out(completion.usage),
@@ -105,9 +70,18 @@ pub(crate) fn event_out(event: InferenceEvent) -> types::InferenceEvent {
     }
 }
 
+fn token_out(token: core::TokenLogprob) -> types::TokenLogprob {
+    types::TokenLogprob {
+        token: token.token,
+        bytes: token.bytes,
+        logprob: token.logprob,
+    }
+}
+
 fn usage_out(usage: core::Usage) -> types::Usage {
     types::Usage {
         prompt_tokens: usage.prompt_tokens,
+        cached_tokens: usage.cached_tokens,
         completion_tokens: usage.completion_tokens,
         thought_tokens: usage.thought_tokens,
         prefill_us: usage.prefill_us,
@@ -131,6 +105,8 @@ fn engine_out(error: &EngineError) -> types::EngineError {
             types::EngineError::LoadFailed
         }
         EngineError::ContextOverflow { .. } => types::EngineError::ContextOverflow,
+        EngineError::MemoryExceeded { .. } => types::EngineError::MemoryExceeded,
+        EngineError::InvalidConstraint { .. } => types::EngineError::InvalidConstraint,
         EngineError::Unsupported { .. } => types::EngineError::Unsupported,
         EngineError::Rejected { .. } => types::EngineError::Rejected,
         _ => types::EngineError::BackendFailed,
@@ -155,7 +131,9 @@ pub(crate) fn error_out(error: &GeniusError) -> types::Error {
     match error {
         GeniusError::Protocol(e) => match e {
             ProtocolError::Config(e) => {
-                types::Error::Protocol(types::ProtocolError::InvalidConfig(e.field.to_owned()))
+                // To a guest all settings are in one list.
+                let setting = e.field.rsplit('.').next().unwrap_or(e.field);
+                types::Error::Protocol(types::ProtocolError::InvalidConfig(setting.to_owned()))
             }
             ProtocolError::Spec(_) => types::Error::Protocol(types::ProtocolError::InvalidSpec),
             ProtocolError::NoTurns => types::Error::Protocol(types::ProtocolError::InvalidTurns),
@@ -239,9 +217,19 @@ pub(crate) fn observation_in(seen: scenarios::Observation, engine: &str) -> core
     core::Observation {
         answer: seen.answer,
         thoughts: seen.thoughts,
+        calls: seen
+            .calls
+            .into_iter()
+            .map(|call| core::ToolCall {
+                id: call.id,
+                name: call.name,
+                arguments: call.arguments,
+            })
+            .collect(),
         finish: finish_in(seen.finish, engine),
         usage: core::Usage {
             prompt_tokens: seen.usage.prompt_tokens,
+            cached_tokens: seen.usage.cached_tokens,
             completion_tokens: seen.usage.completion_tokens,
             thought_tokens: seen.usage.thought_tokens,
             prefill_us: seen.usage.prefill_us,
@@ -276,6 +264,8 @@ fn engine_name(error: types::EngineError) -> &'static str {
     match error {
         types::EngineError::LoadFailed => "load-failed",
         types::EngineError::ContextOverflow => "context-overflow",
+        types::EngineError::MemoryExceeded => "memory-exceeded",
+        types::EngineError::InvalidConstraint => "invalid-constraint",
         types::EngineError::Unsupported => "unsupported",
         types::EngineError::Rejected => "rejected",
         types::EngineError::BackendFailed => "backend-failed",
@@ -304,3 +294,6 @@ pub(crate) fn describe(error: &types::Error) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,33 +10,14 @@ use rusty_genius_sandbox::{Guest, Job, Sandbox};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use support::{
-    Load, Step, args, content, failure, gated, guest, limit, model, model_on, pinky, run,
-    run_gated, run_guest, sandbox, sandbox_with, test,
+    Load, Step, args, content, failure, gated, greedy, guest, limit, model, model_on, outcomes,
+    pinky, run, run_gated, run_guest, sandbox, sandbox_with, test,
 };
 
 const SHORT: Duration = Duration::from_millis(300);
 
 fn short(job: &mut Job) {
     job.budget.wall_time = SHORT;
-}
-
-/// The reply's lines, as name and outcome.
-fn outcomes(reply: &str) -> Vec<(&str, &str)> {
-    reply
-        .lines()
-        .map(|line| line.split_once(": ").unwrap())
-        .collect()
-}
-
-/// Runs `hostile/greedy` on Pinky and compares what it was told.
-async fn greedy(change: impl FnOnce(&mut Job), expected: &[(&str, &str)]) {
-    let sandbox = sandbox(pinky(|p| p.tokens = Some(1)));
-    let attempts: Vec<&str> = expected.iter().map(|(attempt, _)| *attempt).collect();
-    let (report, reply) = run(&sandbox, "hostile/greedy", &attempts, change).await;
-    // What floods the reply is not a line.
-    let reply = content(&reply).replace('~', "");
-    assert_eq!(outcomes(&reply), expected);
-    report.result.unwrap();
 }
 
 // Time
@@ -375,34 +356,6 @@ fn a_session_runs_one_generation_at_a_time() {
             ("fork-busy", "protocol(busy)"),
             ("no-turns", "protocol(invalid-turns)"),
             ("ask", "ok"),
-        ],
-    ));
-}
-
-#[test]
-fn a_config_out_of_range_is_refused_by_the_name_of_its_field() {
-    let field = |name: &str| format!("protocol(invalid-config({name}))");
-    let (temperature, top_k) = (field("sampling.temperature"), field("sampling.top-k"));
-    let (top_p, min_p) = (field("sampling.top-p"), field("sampling.min-p"));
-    let repeat_penalty = field("sampling.repeat-penalty");
-    let (max_tokens, stop) = (field("behavior.max-tokens"), field("behavior.stop"));
-    test(greedy(
-        |_| {},
-        &[
-            ("temperature-nan", &temperature),
-            ("temperature-infinite", &temperature),
-            ("temperature-negative", &temperature),
-            ("top-k-huge", &top_k),
-            ("top-p-zero", &top_p),
-            ("min-p-nan", &min_p),
-            ("repeat-penalty-zero", &repeat_penalty),
-            ("max-tokens-zero", &max_tokens),
-            ("max-tokens-huge", &max_tokens),
-            ("stop-17", &stop),
-            ("stop-many", &stop),
-            ("stop-empty", &stop),
-            ("stop-long", &stop),
-            ("seed-max", "ok"),
         ],
     ));
 }

@@ -75,6 +75,32 @@ fn the_blocking_twin_says_consumes_and_leaves_the_same() {
 }
 
 #[test]
+fn a_tool_call_that_a_workflow_cannot_serve_is_a_line_of_its_answer() {
+    test(async {
+        for name in ["ask", "ask-blocking"] {
+            let (sandbox, gate) = gated(Load::Works);
+            let guest = guest(&sandbox, name).await;
+            let call = "<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"Paris\"}}";
+            gate.then("Let me look:")
+                .then(call)
+                .then("</tool_call>")
+                .then(call)
+                .then("</tool_call>Done.")
+                .then(Step::End);
+            let (report, reply) = run_gated(&sandbox, &guest).await;
+            report.result.as_ref().unwrap();
+            let line = "weather({\"city\":\"Paris\"})";
+            let answer = format!("Let me look:\n{line}\n{line}\nDone.");
+            assert_eq!(content(&reply), answer);
+            let file = report.scratch.dir().read_to_string("answer.md");
+            assert_eq!(file.unwrap(), answer);
+            let note = &report.notes[0].text;
+            assert!(note.ends_with("the model asked for a tool"), "{note}");
+        }
+    });
+}
+
+#[test]
 fn the_same_prompt_and_seed_give_the_same_answer_and_another_seed_another() {
     test(async {
         let sandbox = sandbox(pinky(|_| {}));

@@ -13,7 +13,7 @@ use rusty_genius_core::{
     AssetEvent, BrainstemInput, BrainstemOutput, EngineError, GeniusError, ModelSpec,
     ProtocolError, Usage,
 };
-use rusty_genius_cortex::{Clock, Cortex, LoadRequest, Model};
+use rusty_genius_cortex::{Clock, Cortex, LoadRequest, Model, Progress};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -290,11 +290,17 @@ impl EventLoop {
         self.loads.push(
             async move {
                 let began = clock.now();
-                let progress = |event| {
+                let tell = observer.clone();
+                let loading = name.clone();
+                let assets = |event| {
                     let model = name.clone();
                     observer(&BrainstemOutput::Asset { model, event });
                 };
-                let result = load(&cortex, &facecrab, &spec, progress).await;
+                let progress = Progress::new(move |percent| {
+                    let model = loading.clone();
+                    tell(&BrainstemOutput::LoadProgress { model, percent });
+                });
+                let result = load(&cortex, &facecrab, &spec, assets, progress).await;
                 Finished {
                     model,
                     took: clock.now().saturating_sub(began),
@@ -337,18 +343,24 @@ async fn load(
     cortex: &Cortex,
     facecrab: &Facecrab,
     spec: &ModelSpec,
-    progress: impl Fn(AssetEvent),
+    assets: impl Fn(AssetEvent),
+    progress: Progress,
 ) -> Result<Arc<dyn Model>, GeniusError> {
     let backend = cortex.backend(spec.engine.as_deref())?;
     let weights = if backend.needs_weights() {
         let mut model = facecrab.ensure_model(spec);
         while let Some(event) = model.next().await {
-            progress(event);
+            assets(event);
         }
         model.finish().await?.files
     } else {
         Vec::new()
     };
     let model = spec.id();
-    Ok(backend.load(LoadRequest { model, weights }).await?)
+    let request = LoadRequest {
+        model,
+        weights,
+        progress,
+    };
+    Ok(backend.load(request).await?)
 }

@@ -52,6 +52,7 @@ impl Slot {
     fn generate(
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
+        guest: &str,
         conversation: &[Turn],
         config: &InferenceConfig,
     ) -> Result<RawStream, GeniusError> {
@@ -59,7 +60,7 @@ impl Slot {
         let place = match &mut *held {
             Some(place) => place,
             empty => {
-                let session = loaded.model.open()?;
+                let session = loaded.model.open(guest)?;
                 // The lease keeps the model from being unloaded: it does remember.
                 loaded.remember(self);
                 empty.insert(Place {
@@ -144,13 +145,12 @@ impl Session {
             .await?;
         let raw = self
             .slot
-            .generate(&lease.loaded, &claim.conversation(), &config)?;
+            .generate(&lease.loaded, &self.guest, &claim.conversation(), &config)?;
         let engine = self.model.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
         Ok(Inference {
             generation: Generation::new(raw, &config, self.stem.clock()).named(engine),
             claim: Some(claim),
             lease: Some(lease),
-            answer: String::new(),
         })
     }
 
@@ -241,8 +241,6 @@ pub struct Inference {
     generation: Generation,
     claim: Option<Claim>,
     lease: Option<Lease>,
-    /// What the model answered so far, kept for the conversation.
-    answer: String,
 }
 
 impl Inference {
@@ -261,7 +259,7 @@ impl Inference {
     /// order, so that whoever hears of the end can go on with the session.
     fn end(&mut self, commit: bool) {
         if let Some(claim) = self.claim.take().filter(|_| commit) {
-            claim.commit(std::mem::take(&mut self.answer));
+            claim.commit(self.generation.answer().to_owned());
         }
         if let Some(mut lease) = self.lease.take() {
             lease.ending.usage = self.generation.usage();
@@ -274,16 +272,12 @@ impl Stream for Inference {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let event = std::task::ready!(Pin::new(&mut self.generation).poll_next(cx));
-        match &event {
-            Some(InferenceEvent::Content { text }) => self.answer.push_str(text),
-            Some(InferenceEvent::Complete(completion)) => {
-                let commit = matches!(
-                    completion.finish,
-                    FinishReason::Stop | FinishReason::Length | FinishReason::ToolCall
-                );
-                self.end(commit);
-            }
-            _ => {}
+        if let Some(InferenceEvent::Complete(completion)) = &event {
+            let commit = matches!(
+                completion.finish,
+                FinishReason::Stop | FinishReason::Length | FinishReason::ToolCall
+            );
+            self.end(commit);
         }
         Poll::Ready(event)
     }

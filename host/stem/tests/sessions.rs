@@ -5,7 +5,7 @@ mod support;
 use futures::StreamExt;
 use rusty_genius_core::{
     BudgetError, BudgetResource, CortexStrategy, FinishReason, GeniusError, PartialBehavior,
-    PartialConfig, ProtocolError, Turn,
+    PartialConfig, ProtocolError, Role, Turn,
 };
 use rusty_genius_cortex::RawEnd;
 use rusty_genius_stem::HISTORY_LIMIT;
@@ -104,6 +104,39 @@ fn a_fork_begins_with_the_history_and_goes_its_own_way() {
         assert_eq!(said(fork.turns()), "one Poit. right Poit.");
         drop(fork);
         assert_eq!(house.engine.sessions(), 1);
+    });
+}
+
+#[test]
+fn a_tool_call_stays_in_the_history_as_the_model_spelled_it() {
+    run(async {
+        let house = House::new();
+        let tokens = house.engine.gate_tokens();
+        let session = house.session(CortexStrategy::KeepAlive);
+        let inference = ask(&session, "Rain?").await.unwrap();
+        // Cut anywhere, in the model's own order and white space, after a thought.
+        let spelled = "Let me see. <tool_call>\n{\"arguments\": {\"city\" : \"Oslo\"},  \
+                       \"name\": \"weather\"}\n</tool_call>";
+        let (one, rest) = spelled.split_at(20);
+        let (two, three) = rest.split_at(rest.len() - 5);
+        for text in ["<think>hm</think>", one, two, three] {
+            tokens.send(token(text)).await.unwrap();
+        }
+        tokens.send(end(RawEnd::Stop)).await.unwrap();
+        assert_eq!(finish(inference).await, FinishReason::ToolCall);
+
+        let result = Turn::new(Role::Tool, "{\"rain\": true}");
+        let config = PartialConfig::default();
+        let inference = soon(session.infer(vec![result.clone()], config)).await;
+        tokens.send(token("Yes.")).await.unwrap();
+        tokens.send(end(RawEnd::Stop)).await.unwrap();
+        assert_eq!(finish(inference.unwrap()).await, FinishReason::Stop);
+        let said = [
+            Turn::user("Rain?"),
+            Turn::new(Role::Assistant, spelled),
+            result,
+        ];
+        assert_eq!(house.engine.prompts()[1], said);
     });
 }
 

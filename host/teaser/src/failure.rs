@@ -1,7 +1,8 @@
 //! What can be wrong with a run.
 
+use crate::call::{self, Call};
 use crate::show;
-use rusty_genius_core::{AssetError, BudgetResource, EngineError, GeniusError};
+use rusty_genius_core::{AssetError, BudgetResource, EngineError, GeniusError, ToolCall};
 use std::fmt;
 
 /// Characters of a guest's or a model's text that are shown.
@@ -39,6 +40,11 @@ pub enum Failure {
     Finish {
         /// The reason's name.
         finish: &'static str,
+    },
+    /// A tool call has no proper name, or arguments that are no JSON object.
+    Call {
+        /// The call.
+        call: ToolCall,
     },
     /// More tokens were generated than `limits.max-tokens`.
     Tokens {
@@ -93,6 +99,13 @@ pub enum Failure {
         /// How it did.
         finish: &'static str,
     },
+    /// The model did not make the calls of `expect.calls`, in that order.
+    Calls {
+        /// What it should have called.
+        expected: Vec<Call>,
+        /// What it called.
+        seen: Vec<ToolCall>,
+    },
     /// There are thoughts, or none, against `expect.thought`.
     Thought {
         /// Whether there should be.
@@ -115,6 +128,7 @@ impl Failure {
             Self::Lacks { .. }
                 | Self::Holds { .. }
                 | Self::Ended { .. }
+                | Self::Calls { .. }
                 | Self::Thought { .. }
                 | Self::TooLong { .. }
         )
@@ -160,7 +174,18 @@ impl fmt::Display for Failure {
                 f,
                 "the scenario reports {reported} {field}, and the host counted {counted}"
             ),
+            Self::Finish {
+                finish: "tool-call",
+            } => write!(
+                f,
+                "the generation ended with tool-call, and there is no call"
+            ),
             Self::Finish { finish } => write!(f, "the generation ended with {finish}"),
+            Self::Call { call } => write!(
+                f,
+                "the model called {}, which is no name with a JSON object",
+                quote(&call::reported(call))
+            ),
             Self::Tokens { counted, limit } => write!(
                 f,
                 "`limits.max-tokens`: {counted} tokens were generated, {limit} are allowed"
@@ -188,6 +213,12 @@ impl fmt::Display for Failure {
             Self::Ended { expected, finish } => write!(
                 f,
                 "`expect.finish`: the generation ended with {finish}, expected {expected}"
+            ),
+            Self::Calls { expected, seen } => write!(
+                f,
+                "`expect.calls`: the model called {}, expected {}",
+                show::short(&call::list(seen.iter().map(call::reported)), SHOWN),
+                show::short(&call::list(expected), SHOWN)
             ),
             Self::Thought { expected: true } => {
                 write!(f, "`expect.thought`: there are no thoughts")

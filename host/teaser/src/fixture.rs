@@ -1,9 +1,10 @@
 //! One fixture, read and checked.
 
+use crate::call::Call;
 use crate::split::{self, FRONT_LINE, Fault};
 use rusty_genius_core::{
-    Behavior, ConfigError, ManifestError, ModelSource, ModelSpec, PartialBehavior, PartialConfig,
-    PartialSampling, Role, TestCase, Turn, locate_toml, parse_toml,
+    Behavior, ConfigError, Constraint, ManifestError, ModelSource, ModelSpec, Overflow,
+    PartialBehavior, PartialConfig, PartialSampling, Role, TestCase, Turn, locate_toml, parse_toml,
 };
 use rusty_genius_sandbox::Budget;
 use serde::Deserialize;
@@ -30,7 +31,7 @@ pub struct Fixture {
     pub model: ModelSpec,
     /// What to say: a system turn if there is one, and a user turn.
     pub turns: Vec<Turn>,
-    /// How to generate. `max-tokens` is always set.
+    /// How to generate. `max-tokens` and `logprobs` are always set.
     pub config: PartialConfig,
     /// What the run may consume besides tokens.
     pub limits: Limits,
@@ -59,7 +60,11 @@ pub struct Expect {
     /// Whether upper and lower case differ in `contains` and `not-contains`. Default
     /// true.
     pub matches_case: bool,
-    /// How the generation must end. Default: with `stop` or `length`.
+    /// The tools that must be called, in this order, and no others; none at all where the
+    /// list is empty. Default: any.
+    pub calls: Option<Vec<Call>>,
+    /// How the generation must end. Default: with `tool-call` where `calls` expects some,
+    /// else with `stop` or `length`.
     pub finish: Option<Finish>,
     /// Whether there must be thoughts, or must be none. Default: either.
     pub thought: Option<bool>,
@@ -105,6 +110,9 @@ struct Front {
 struct FrontLimits {
     max_tokens: Option<u32>,
     stop: Option<Vec<String>>,
+    overflow: Option<Overflow>,
+    constraint: Option<Constraint>,
+    logprobs: Option<u32>,
     timeout: Option<String>,
     memory: Option<u64>,
 }
@@ -115,6 +123,7 @@ struct FrontExpect {
     contains: Vec<String>,
     not_contains: Vec<String>,
     matches_case: Option<bool>,
+    calls: Option<Vec<Call>>,
     finish: Option<Finish>,
     thought: Option<bool>,
     max_tokens: Option<u32>,
@@ -155,6 +164,7 @@ impl Fixture {
         turns.extend(front.system.map(|text| Turn::new(Role::System, text)));
         turns.push(Turn::user(parts.prompt));
         let expect = front.expect;
+        let calls = expect.calls.as_ref().is_some_and(|calls| !calls.is_empty());
         Ok(Self {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -166,7 +176,8 @@ impl Fixture {
                 contains: expect.contains,
                 not_contains: expect.not_contains,
                 matches_case: expect.matches_case.unwrap_or(true),
-                finish: expect.finish,
+                calls: expect.calls,
+                finish: expect.finish.or(calls.then_some(Finish::ToolCall)),
                 thought: expect.thought,
                 max_tokens: expect.max_tokens,
             },
@@ -268,9 +279,12 @@ fn config(front: &Front) -> Result<PartialConfig, ConfigError> {
     let default = Behavior::default();
     let config = PartialConfig {
         behavior: PartialBehavior {
-            // Set, so that the scenario checks it whatever the host's defaults are.
+            // Set, so that the scenario checks them whatever the host's defaults are.
             max_tokens: Some(front.limits.max_tokens.unwrap_or(default.max_tokens)),
+            logprobs: Some(front.limits.logprobs.unwrap_or(default.logprobs)),
             stop: front.limits.stop.clone(),
+            overflow: front.limits.overflow,
+            constraint: front.limits.constraint.clone(),
             thoughts: None,
         },
         sampling: front.sampling.clone(),
@@ -297,6 +311,11 @@ fn check(front: &Front) -> Result<(), (Vec<&'static str>, String)> {
             let reason = "an empty text stands in every answer".into();
             return Err((vec!["expect", key], reason));
         }
+    }
+    let none = expect.calls.as_ref().is_some_and(Vec::is_empty);
+    if none && expect.finish == Some(Finish::ToolCall) {
+        let reason = "there must be no calls, and only a call ends so".into();
+        return Err((vec!["expect", "finish"], reason));
     }
     if expect.max_tokens == Some(0) {
         let reason = "it is 0; it must be at least 1".into();

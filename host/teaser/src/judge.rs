@@ -1,8 +1,9 @@
 //! Whether a run was as it should be.
 
+use crate::call::Call;
 use crate::evidence::Evidence;
 use crate::failure::Failure;
-use crate::fixture::{Expect, Finish, Fixture};
+use crate::fixture::{Expect, Fixture};
 use crate::runner::Scenario;
 use rusty_genius_core::{FinishReason, Observation, Usage};
 
@@ -38,7 +39,8 @@ pub fn judge(
         Ok(seen) => {
             checks(seen, scenario, &mut failures);
             usage(&seen.usage, &evidence.usage, &mut failures);
-            finish(seen, fixture, standard, &mut failures);
+            finish(seen, &mut failures);
+            calls(seen, &mut failures);
             limits(seen, fixture, evidence, &mut failures);
             files(seen, scenario, evidence, &mut failures);
         }
@@ -74,6 +76,7 @@ fn usage(reported: &Usage, counted: &Usage, failures: &mut Vec<Failure>) {
     let fields = |u: &Usage| {
         [
             ("prompt tokens", u64::from(u.prompt_tokens)),
+            ("cached tokens", u64::from(u.cached_tokens)),
             ("generated tokens", u64::from(u.completion_tokens)),
             ("thought tokens", u64::from(u.thought_tokens)),
             ("microseconds of prefill", u.prefill_us),
@@ -91,12 +94,10 @@ fn usage(reported: &Usage, counted: &Usage, failures: &mut Vec<Failure>) {
     }
 }
 
-fn finish(seen: &Observation, fixture: &Fixture, standard: Standard, failures: &mut Vec<Failure>) {
+fn finish(seen: &Observation, failures: &mut Vec<Failure>) {
     let proper = match seen.finish {
         FinishReason::Stop | FinishReason::Length => true,
-        FinishReason::ToolCall => {
-            standard == Standard::Answer && fixture.expect.finish == Some(Finish::ToolCall)
-        }
+        FinishReason::ToolCall => !seen.calls.is_empty(),
         FinishReason::Cancelled | FinishReason::Failed(_) => false,
     };
     if !proper {
@@ -104,6 +105,11 @@ fn finish(seen: &Observation, fixture: &Fixture, standard: Standard, failures: &
             finish: seen.finish.name(),
         });
     }
+}
+
+fn calls(seen: &Observation, failures: &mut Vec<Failure>) {
+    let improper = seen.calls.iter().filter(|c| Call::seen(c).is_none());
+    failures.extend(improper.map(|call| Failure::Call { call: call.clone() }));
 }
 
 fn limits(seen: &Observation, fixture: &Fixture, evidence: &Evidence, failures: &mut Vec<Failure>) {
@@ -160,13 +166,27 @@ fn expectations(seen: &Observation, expect: &Expect, counted: &Usage, failures: 
     let unwanted = expect.not_contains.iter().filter(holds);
     failures.extend(unwanted.map(|text| Failure::Holds { text: text.clone() }));
 
-    if let Some(expected) = expect.finish.map(Finish::name)
-        && expected != seen.finish.name()
+    if let Some(expected) = &expect.calls
+        && !seen
+            .calls
+            .iter()
+            .map(Call::seen)
+            .eq(expected.iter().cloned().map(Some))
     {
-        failures.push(Failure::Ended {
-            expected,
-            finish: seen.finish.name(),
+        failures.push(Failure::Calls {
+            expected: expected.clone(),
+            seen: seen.calls.clone(),
         });
+    }
+    let finish = seen.finish.name();
+    let expected = match expect.finish {
+        Some(expected) => expected.name(),
+        // Anything else that is not proper is the pipeline's fault.
+        None if seen.finish == FinishReason::ToolCall => "stop or length",
+        None => finish,
+    };
+    if expected != finish {
+        failures.push(Failure::Ended { expected, finish });
     }
     if let Some(expected) = expect.thought
         && expected == seen.thoughts.is_empty()

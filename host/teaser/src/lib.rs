@@ -12,8 +12,9 @@
 //! # What is judged
 //!
 //! Always, the pipeline: the run ended well; every check of the scenario was made and
-//! held; its usage is what the host counted; the generation ended with `stop` or
-//! `length`; tokens, memory and stop texts kept to the fixture's limits; `/scratch` holds
+//! held; its usage is what the host counted; the generation ended with `stop`,
+//! with `length`, or with `tool-call` after a call; calls have names, and arguments that are
+//! JSON objects; tokens, memory and stop texts kept to the fixture's limits; `/scratch` holds
 //! the answer and nothing else; the host refused nothing.
 //!
 //! With a model, also what `[expect]` says. Pinky talks nonsense whatever it is asked,
@@ -47,6 +48,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod call;
 mod evidence;
 mod failure;
 mod fixture;
@@ -56,6 +58,7 @@ mod scan;
 mod show;
 mod split;
 
+pub use call::Call;
 pub use evidence::Evidence;
 pub use failure::Failure;
 pub use fixture::{Expect, FIXTURE_LIMIT, Finish, Fixture, Limits};

@@ -1,5 +1,6 @@
 //! Running fixtures.
 
+use crate::call;
 use crate::evidence::Evidence;
 use crate::failure::Failure;
 use crate::fixture::Fixture;
@@ -48,8 +49,10 @@ impl Scenario {
             "complete last and once",
             "thoughts bracketed",
             "no empty delta",
+            "calls well formed",
             "usage adds up",
             "within max-tokens",
+            "logprobs as asked",
             "a second stream is at its end",
             "answer file reads back",
             "no escape",
@@ -139,7 +142,7 @@ impl Outcome {
         self.failures.is_empty()
     }
 
-    /// All that is wrong, a line each, and the answer; safe on a terminal.
+    /// All that is wrong, a line each, then the answer and the calls; safe on a terminal.
     pub fn describe(&self) -> String {
         let mut text = String::new();
         let prefix = format!(
@@ -156,6 +159,10 @@ impl Outcome {
         }
         if let Ok(seen) = &self.evidence.observation {
             let _ = writeln!(text, "answer: {}", show::excerpt(&seen.answer, SHOWN));
+            if !seen.calls.is_empty() {
+                let calls = call::list(seen.calls.iter().map(call::reported));
+                let _ = writeln!(text, "calls: {}", show::short(&calls, SHOWN));
+            }
         }
         text.truncate(text.trim_end().len());
         text
@@ -168,8 +175,12 @@ impl Outcome {
             Ok(seen) => seen.finish.name(),
             Err(_) => "no report",
         };
+        let cached = match usage.cached_tokens {
+            0 => String::new(),
+            tokens => format!(" ({tokens} cached)"),
+        };
         format!(
-            "{}: {finish}, {} + {} tokens, {} ms, {} KiB",
+            "{}: {finish}, {}{cached} + {} tokens, {} ms, {} KiB",
             self.name,
             usage.prompt_tokens,
             usage.completion_tokens,

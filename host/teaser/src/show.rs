@@ -26,12 +26,17 @@ pub(crate) fn name(name: &OsStr) -> String {
     line(&name.to_string_lossy())
 }
 
-/// At most `most` characters of [`line`], in quotes.
-pub(crate) fn excerpt(text: &str, most: usize) -> String {
+/// At most `most` characters of the text, on one [`line`].
+pub(crate) fn short(text: &str, most: usize) -> String {
     let mut chars = text.chars();
     let start: String = chars.by_ref().take(most).collect();
     let rest = if chars.next().is_some() { "…" } else { "" };
-    format!("\"{}{rest}\"", line(&start))
+    line(&start) + rest
+}
+
+/// [`short`], in quotes.
+pub(crate) fn excerpt(text: &str, most: usize) -> String {
+    format!("\"{}\"", short(text, most))
 }
 
 #[cfg(test)]

@@ -5,17 +5,14 @@ mod support;
 
 use libtest_mimic::Arguments;
 use rusty_genius_teaser::{Scenario, Standard, engine_from_env, scan};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use support::Shared;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Errors then name files as someone at the root of the repository does.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    if let Err(e) = std::env::set_current_dir(&root) {
-        eprintln!("error: {}: {e}", root.display());
+    if let Err(e) = support::enter_root() {
+        eprintln!("error: {e}");
         return ExitCode::FAILURE;
     }
     let engine = engine_from_env();

@@ -118,6 +118,17 @@ fn files_nobody_asked_for() {
 }
 
 #[test]
+fn calls_that_are_none() {
+    assert!(matches!(failures("a call")[..], [Failure::Call { .. }]));
+    assert!(matches!(
+        failures("a tool")[..],
+        [Failure::Finish {
+            finish: "tool-call"
+        }]
+    ));
+}
+
+#[test]
 fn an_end_that_is_none() {
     assert!(matches!(
         failures("cancelled")[..],

@@ -1,11 +1,12 @@
 //! One generation, step by step.
 
-use super::{ENGINE, Place, Turnstile};
+use super::chooser::Chooser;
+use super::{Place, Turnstile, failed};
 use crate::model::ByteModel;
 use crate::vocab::{self, Token};
 use futures::Stream;
-use rusty_genius_core::EngineError;
-use rusty_genius_cortex::{BoxFuture, RawEnd, RawEvent, Sampler};
+use rusty_genius_core::{EngineError, Logprobs};
+use rusty_genius_cortex::{BoxFuture, RawEnd, RawEvent};
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
@@ -19,8 +20,12 @@ pub(super) struct Generation {
     place: Place,
     /// Its number among the session's.
     number: u64,
+    /// Tokens of the prompt that the cache held already.
+    reused: usize,
     prompt: Vec<Token>,
-    sampler: Sampler,
+    chooser: Chooser,
+    /// How likely the token that was chosen last is, until it is told.
+    logprobs: Option<Logprobs>,
     left: u32,
     state: State,
 }
@@ -29,8 +34,8 @@ enum State {
     Prefill,
     /// The token that was written last, and is to be read.
     Decode(Token),
-    /// Chosen when the prompt was read, to be told after that.
-    First(Token),
+    /// Chosen, and to be told: after the prompt's end, or after how likely it is.
+    Chosen(Token),
     Over,
 }
 
@@ -42,16 +47,19 @@ impl Generation {
         model: Arc<ByteModel>,
         place: Place,
         number: u64,
+        reused: usize,
         prompt: Vec<Token>,
-        sampler: Sampler,
+        chooser: Chooser,
         max_tokens: u32,
     ) -> Self {
         Self {
             model,
             place,
             number,
+            reused,
             prompt,
-            sampler,
+            chooser,
+            logprobs: None,
             left: max_tokens,
             state: State::Prefill,
         }
@@ -61,7 +69,12 @@ impl Generation {
     fn step(&mut self) -> Step {
         match self.state {
             State::Prefill => self.prefill(),
-            State::First(token) => Ok(Some(self.tell(token))),
+            State::Chosen(token) => self.tell(token).map(Some),
+            // Nothing but the end may follow: no step is needed to find it.
+            State::Decode(_) if self.chooser.is_complete() => {
+                self.state = State::Over;
+                Ok(Some(RawEvent::End(RawEnd::Stop)))
+            }
             State::Decode(_) if self.left == 0 => {
                 self.state = State::Over;
                 Ok(Some(RawEvent::End(RawEnd::Length)))
@@ -79,12 +92,14 @@ impl Generation {
             self.model.prefill(cache, &rest[..PREFILL]);
             return Ok(None);
         }
-        let next = choose(&mut self.sampler, self.model.forward(cache, rest))?;
+        let (next, logprobs) = self.chooser.choose(self.model.forward(cache, rest))?;
         drop(place);
-        self.state = State::First(next);
+        self.logprobs = logprobs;
+        self.state = State::Chosen(next);
         Ok(Some(RawEvent::Prefilled {
             // It fits the context, which is at most 2^20.
             prompt_tokens: self.prompt.len() as u32,
+            cached_tokens: self.reused as u32,
             in_thought: false,
         }))
     }
@@ -92,9 +107,10 @@ impl Generation {
     fn decode(&mut self, last: Token) -> Step {
         let mut place = Self::claim(&self.place, &self.model, self.number)?;
         let logits = self.model.forward(&mut place.cache, &[last]);
-        let next = choose(&mut self.sampler, logits)?;
+        let (next, logprobs) = self.chooser.choose(logits)?;
         drop(place);
-        Ok(Some(self.tell(next)))
+        self.logprobs = logprobs;
+        self.tell(next).map(Some)
     }
 
     /// The cache, if this is still the generation that has it. Its tokens are then a
@@ -111,32 +127,24 @@ impl Generation {
         }
     }
 
-    fn tell(&mut self, token: Token) -> RawEvent {
+    fn tell(&mut self, token: Token) -> Result<RawEvent, EngineError> {
+        let logprobs = self.logprobs.take();
         if matches!(
             token,
             vocab::END_OF_TEXT | vocab::TURN_START | vocab::TURN_END
         ) {
             self.state = State::Over;
-            return RawEvent::End(RawEnd::Stop);
+            return Ok(RawEvent::End(RawEnd::Stop));
         }
-        self.sampler.accept(token.into());
+        if let Some(logprobs) = logprobs {
+            self.state = State::Chosen(token);
+            return Ok(RawEvent::Logprobs(logprobs));
+        }
+        self.chooser.accept(token)?;
         self.left -= 1;
         self.state = State::Decode(token);
         // Reserved tokens are spelled by no bytes.
-        RawEvent::Token(u8::try_from(token).into_iter().collect())
-    }
-}
-
-fn choose(sampler: &mut Sampler, logits: &mut [f32]) -> Result<Token, EngineError> {
-    let token = sampler.sample(logits).map_err(failed)?;
-    // A vocabulary has at most 65,536 tokens.
-    Ok(token as Token)
-}
-
-fn failed(reason: impl ToString) -> EngineError {
-    EngineError::BackendFailed {
-        engine: ENGINE.into(),
-        reason: reason.to_string(),
+        Ok(RawEvent::Token(u8::try_from(token).into_iter().collect()))
     }
 }
 

@@ -1,10 +1,8 @@
 //! Numbers as a file stores them.
 
+use crate::kernels::{BLOCK, BLOCK_BYTES};
 use half::f16;
 use rusty_genius_core::gguf::TensorType;
-
-const BLOCK: usize = 32;
-const BLOCK_BYTES: usize = 2 + BLOCK;
 
 /// Encodes rows of `columns` numbers, or says what is wrong with them.
 pub(crate) fn encode(

@@ -21,7 +21,7 @@ pub(super) fn multiply_q8(
 }
 
 pub(super) fn quantize(quantized: &mut Quantized, x: &[f32], columns: usize) {
-    quantized.fill(x, columns);
+    quantized.fill::<false>(x, columns);
 }
 
 pub(super) fn attend(job: Attention<'_>) {

@@ -29,13 +29,15 @@ pub(super) struct QuantizedVector<'a> {
 }
 
 impl Quantized {
-    /// Rounds the vectors in `x`, each of `columns` numbers, a multiple of [`BLOCK`].
+    /// Rounds the vectors in `x`, each of `columns` numbers, a multiple of [`BLOCK`]; at 16
+    /// bits too if `WIDE`.
     #[inline(always)]
-    pub(super) fn fill(&mut self, x: &[f32], columns: usize) {
+    pub(super) fn fill<const WIDE: bool>(&mut self, x: &[f32], columns: usize) {
         let blocks = x.as_chunks::<BLOCK>().0;
         self.columns = columns;
         self.quants.resize(blocks.len(), [0; BLOCK]);
-        self.wide.resize(blocks.len(), [0; BLOCK]);
+        self.wide
+            .resize(if WIDE { blocks.len() } else { 0 }, [0; BLOCK]);
         self.scales.resize(blocks.len(), 0.0);
         self.corrections.resize(blocks.len(), 0);
         for (at, block) in blocks.iter().enumerate() {
@@ -45,7 +47,7 @@ impl Quantized {
             }
             let scale = largest / 127.0;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-            let (wide, quants) = (&mut self.wide[at], &mut self.quants[at]);
+            let quants = &mut self.quants[at];
             let mut sum = 0;
             for i in 0..BLOCK {
                 // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits.
@@ -53,7 +55,9 @@ impl Quantized {
                 let shifted = block[i] * inverse + ROUND;
                 let quant = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i8;
                 quants[i] = quant;
-                wide[i] = i16::from(quant);
+                if WIDE {
+                    self.wide[at][i] = i16::from(quant);
+                }
                 sum += i32::from(quant);
             }
             self.scales[at] = scale;
@@ -79,7 +83,7 @@ impl Quantized {
         let range = at * blocks..(at + 1) * blocks;
         QuantizedVector {
             quants: &self.quants[range.clone()],
-            wide: &self.wide[range.clone()],
+            wide: self.wide.get(range.clone()).unwrap_or_default(),
             scales: &self.scales[range.clone()],
             corrections: &self.corrections[range],
         }

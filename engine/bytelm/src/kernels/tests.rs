@@ -78,7 +78,7 @@ fn swiglu_is_its_definition_on_every_instruction_set() {
 fn rounding_to_8_bits_keeps_each_number_within_half_a_step() {
     let x = numbers(6, 96);
     let mut quantized = Quantized::default();
-    quantized.fill(&x, 96);
+    quantized.fill::<false>(&x, 96);
     let vector = quantized.vector(0);
     for (block, numbers) in x.as_chunks::<BLOCK>().0.iter().enumerate() {
         let sum: i32 = vector.quants[block].iter().map(|&q| i32::from(q)).sum();
@@ -94,11 +94,11 @@ fn rounding_to_8_bits_keeps_each_number_within_half_a_step() {
 fn rounding_numbers_that_are_none_does_not_panic() {
     let mut x = [0_f32; 64];
     let mut quantized = Quantized::default();
-    quantized.fill(&x, 64);
+    quantized.fill::<false>(&x, 64);
     assert_eq!(quantized.vector(0).scales, [0.0, 0.0]);
     x[3] = f32::NAN;
     x[40] = f32::INFINITY;
-    quantized.fill(&x, 64);
+    quantized.fill::<false>(&x, 64);
 }
 
 /// `e^x` of one number, as each instruction set computes it.

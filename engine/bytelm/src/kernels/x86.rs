@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 /// The kernels that are the same on all instruction sets, compiled for one.
 macro_rules! compile {
-    ($lanes:ident, $features:literal) => {
+    ($lanes:ident, $features:literal, wide: $wide:literal) => {
         #[target_feature(enable = $features)]
         pub(in super::super) fn multiply_f32(
             panels: &[[f32; PANEL]],
@@ -42,7 +42,7 @@ macro_rules! compile {
 
         #[target_feature(enable = $features)]
         pub(in super::super) fn quantize(quantized: &mut Quantized, x: &[f32], columns: usize) {
-            quantized.fill(x, columns);
+            quantized.fill::<$wide>(x, columns);
         }
 
         #[target_feature(enable = $features)]
@@ -61,7 +61,7 @@ macro_rules! compile {
 pub(super) mod avx2 {
     use super::*;
 
-    compile!(Avx2, "avx2,fma,f16c");
+    compile!(Avx2, "avx2,fma,f16c", wide: true);
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -116,7 +116,7 @@ pub(super) mod avx2 {
 pub(super) mod avx512 {
     use super::*;
 
-    compile!(Avx512, "avx512f,avx512bw,avx512vnni,avx2,fma,f16c");
+    compile!(Avx512, "avx512f,avx512bw,avx512vnni,avx2,fma,f16c", wide: false);
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]

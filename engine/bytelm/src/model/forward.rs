@@ -36,10 +36,9 @@ impl ByteModel {
     pub fn forward<'a>(&self, cache: &'a mut Cache, tokens: &[Token]) -> &'a mut [f32] {
         self.prefill(cache, tokens);
         cache.work.logits.clear();
-        if let Some(last) = cache.work.stream.len().checked_sub(self.config.width)
-            && !tokens.is_empty()
-        {
-            self.logits(&mut cache.work, last / self.config.width);
+        if !tokens.is_empty() {
+            let states = cache.work.stream.len() / self.config.width;
+            self.logits(&mut cache.work, states - 1);
         }
         &mut cache.work.logits
     }

@@ -12,6 +12,7 @@ use crate::{Config, ledger};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -213,8 +214,9 @@ pub(crate) fn lengths(config: &Config) -> Vec<usize> {
 
 /// What differs between two runs: the name, the value there, the value here.
 pub(crate) fn differences(there: &RunId, here: &RunId) -> Vec<(String, String, String)> {
-    let fields = |run: &RunId| -> serde_json::Map<String, Value> {
-        let mut all = serde_json::Map::new();
+    // In order of name, whatever order a JSON object has.
+    let fields = |run: &RunId| -> BTreeMap<String, Value> {
+        let mut all = BTreeMap::new();
         let config = serde_json::to_value(&run.config).unwrap_or_default();
         let options = serde_json::to_value(&run.options).unwrap_or_default();
         for (prefix, value) in [("config ", config), ("", options)] {

@@ -19,6 +19,7 @@ fn config(behavior: PartialBehavior) -> InferenceConfig {
 fn prefilled() -> Raw {
     Ok(RawEvent::Prefilled {
         prompt_tokens: 5,
+        cached_tokens: 0,
         in_thought: false,
     })
 }
@@ -27,6 +28,7 @@ fn prefilled() -> Raw {
 fn prefilled_in_thought() -> Raw {
     Ok(RawEvent::Prefilled {
         prompt_tokens: 5,
+        cached_tokens: 0,
         in_thought: true,
     })
 }
@@ -178,6 +180,37 @@ fn a_stop_text_ends_the_generation_and_frees_the_engine() {
     assert_eq!(all[1], InferenceEvent::content("Narf! "));
     assert_eq!(completion(&all).finish, FinishReason::Stop);
     assert!(sender.is_closed());
+}
+
+#[test]
+fn an_engine_that_stops_after_calling_a_tool_waits_for_its_result() {
+    let call = || token("<tool_call>{\"name\": \"now\"}</tool_call>");
+    let all = events(
+        vec![prefilled(), call(), token("\n"), end()],
+        Default::default(),
+    );
+    assert!(matches!(&all[1], InferenceEvent::ToolCall(call) if call.name == "now"));
+    assert_eq!(completion(&all).finish, FinishReason::ToolCall);
+    assert_eq!(completion(&all).usage.completion_tokens, 2);
+
+    let length = Ok(RawEvent::End(RawEnd::Length));
+    let ends = [
+        (vec![call(), length], FinishReason::Length),
+        (vec![call(), Err(fault())], FinishReason::Failed(fault())),
+        (vec![call(), token("STOP"), end()], FinishReason::Stop),
+        (
+            vec![token("<tool_call>now</tool_call>"), end()],
+            FinishReason::Stop,
+        ),
+        (vec![token("<think>"), call(), end()], FinishReason::Stop),
+    ];
+    for (raw, finish) in ends {
+        let behavior = PartialBehavior {
+            stop: Some(vec!["STOP".into()]),
+            ..PartialBehavior::default()
+        };
+        assert_eq!(completion(&events(raw, behavior)).finish, finish);
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 use super::*;
 use proptest::prelude::*;
+use rusty_genius_core::ToolCall;
+
+mod calls;
 
 fn behavior(stop: &[&str], thoughts: ThoughtMode) -> Behavior {
     Behavior {
@@ -42,7 +45,7 @@ fn merged(events: Vec<InferenceEvent>) -> Vec<InferenceEvent> {
     all
 }
 
-/// Events in shorthand: `(` opens a thought, `)` closes it.
+/// Events in shorthand: `(` opens a thought, `)` closes it, a tool call is in brackets.
 fn shorthand(events: Vec<InferenceEvent>) -> String {
     merged(events)
         .into_iter()
@@ -54,6 +57,13 @@ fn shorthand(events: Vec<InferenceEvent>) -> String {
             }
             InferenceEvent::Thought(ThoughtEvent::Start) => "(".into(),
             InferenceEvent::Thought(ThoughtEvent::Stop) => ")".into(),
+            InferenceEvent::ToolCall(ToolCall {
+                id,
+                name,
+                arguments,
+            }) => {
+                format!("[{id} {name} {arguments}]")
+            }
             other => panic!("{other:?}"),
         })
         .collect()
@@ -220,10 +230,27 @@ fn reference(bytes: &[u8], behavior: &Behavior, in_thought: bool) -> Vec<Inferen
     let text = String::from_utf8_lossy(bytes);
     let mut rest: &str = &text;
     let mut depth = usize::from(in_thought);
+    // What begins with a call, and the call.
+    let mut calls = Vec::new();
     let mut stretches = vec![(depth > 0, String::new())];
     while let Some(c) = rest.chars().next() {
         let mut len = c.len_utf8();
         let before = depth;
+        if depth == 0 && rest.starts_with("<tool_call>") {
+            let inner = &rest[11..];
+            let ends = ["<tool_call>", "</tool_call>"].map(|tag| inner.find(tag));
+            let end = ends.into_iter().flatten().min().unwrap_or(inner.len());
+            let closed = ends[1] == Some(end);
+            let whole = &rest[..11 + end + if closed { 12 } else { 0 }];
+            rest = &rest[whole.len()..];
+            if closed && call::parse(&inner[..end], 1).is_some() {
+                calls.push((stretches.len(), &inner[..end]));
+                stretches.push((false, String::new()));
+            } else {
+                stretches.last_mut().unwrap().1.push_str(whole);
+            }
+            continue;
+        }
         if rest.starts_with("<think>") {
             (len, depth) = (7, depth + 1);
         } else if rest.starts_with("</think>") {
@@ -237,7 +264,11 @@ fn reference(bytes: &[u8], behavior: &Behavior, in_thought: bool) -> Vec<Inferen
         rest = &rest[len..];
     }
     let mut events = Vec::new();
-    for (thought, text) in stretches {
+    for (at, (thought, text)) in stretches.into_iter().enumerate() {
+        if let Some(number) = calls.iter().position(|(begin, _)| *begin == at) {
+            let call = call::parse(calls[number].1, number as u64 + 1);
+            events.push(InferenceEvent::ToolCall(call.unwrap()));
+        }
         if thought {
             if behavior.thoughts == ThoughtMode::Show {
                 events.push(InferenceEvent::Thought(ThoughtEvent::Start));
@@ -290,6 +321,15 @@ fn fragments() -> impl Strategy<Value = Vec<u8>> {
         b"\xE2\x82",
         b"\xFF",
         b"\0",
+        b"<tool_call>",
+        b"<tool_call>",
+        b"</tool_call>",
+        b"</tool_call>",
+        b"<tool_call>{\"name\":\"a\"}</tool_call>",
+        b"{\"name\":\"b\",",
+        b"\"parameters\":{\"c\":\"<think>\"}}",
+        b"</tool",
+        b"_call>",
     ]);
     prop::collection::vec(fragment, 0..24).prop_map(|fragments| fragments.concat())
 }
@@ -307,6 +347,8 @@ fn behaviors() -> impl Strategy<Value = Behavior> {
         "é",
         "🐁a",
         "\u{FFFD}b",
+        "<tool_call>",
+        "name",
     ]);
     let mode = prop::sample::select(vec![ThoughtMode::Show, ThoughtMode::Hide]);
     (prop::collection::vec(stop, 0..4), mode).prop_map(|(stop, mode)| behavior(&stop, mode))
@@ -348,7 +390,7 @@ proptest! {
     ) {
         sizes.push(last);
         let longest = behavior.stop.iter().map(String::len).max().unwrap_or(1);
-        let bound = 3 + 7 + (longest - 1);
+        let bound = 3 + 11 + (11 + bytes.len()) + (longest - 1);
         let mut machine = if in_thought {
             OutputMachine::starting_in_thought(&behavior)
         } else {

@@ -31,11 +31,11 @@ fn quick() -> PinkyConfig {
 
 fn session(config: PinkyConfig) -> Box<dyn ModelSession> {
     let pinky = Pinky::new(config, Arc::new(NoTimer));
-    let request = LoadRequest {
-        model: "any/model".into(),
-        weights: Vec::new(),
-    };
-    block_on(pinky.load(request)).unwrap().open().unwrap()
+    let request = LoadRequest::new("any/model", Vec::new());
+    block_on(pinky.load(request))
+        .unwrap()
+        .open("guest")
+        .unwrap()
 }
 
 fn config(seed: u64, max_tokens: u32) -> InferenceConfig {
@@ -227,21 +227,19 @@ fn every_token_takes_the_delay() {
         ..PinkyConfig::default()
     };
     let pinky = Pinky::new(pinky, Arc::new(clock.clone()));
-    let mut load = pinky.load(LoadRequest {
-        model: String::new(),
-        weights: Vec::new(),
-    });
+    let mut load = pinky.load(LoadRequest::new("", Vec::new()));
     assert!((&mut load).now_or_never().is_none());
     clock.advance(Duration::from_secs(2));
     let model = load.now_or_never().unwrap().unwrap();
 
-    let mut session = model.open().unwrap();
+    let mut session = model.open("guest").unwrap();
     let mut stream = session.generate(&[], &InferenceConfig::default()).unwrap();
     let prefilled = stream.next().now_or_never().unwrap();
     assert_eq!(
         prefilled,
         Some(Ok(RawEvent::Prefilled {
             prompt_tokens: 0,
+            cached_tokens: 0,
             in_thought: false,
         }))
     );

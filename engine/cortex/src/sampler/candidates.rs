@@ -1,7 +1,6 @@
-//! The tokens still in the running, and their ranking.
+//! The tokens still in the running.
 
-/// How many are ranked at first; each later step ranks four times as many as there were.
-const FIRST_RANKED: usize = 256;
+use super::ranked::Ranked;
 
 /// A token and its logit in one number, which is smaller the better it ranks: larger
 /// logits first, and among equals lower ids. Zeros of both signs are equal.
@@ -38,14 +37,8 @@ impl Candidate {
     }
 }
 
-/// A set of tokens, ranked only as far as somebody looks: the best of 150,000 are found
-/// without sorting the rest.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Candidates {
-    all: Vec<Candidate>,
-    /// So many of `all` are the best, in order; the others follow in any order.
-    ranked: usize,
-}
+/// A set of tokens, likeliest first.
+pub(super) type Candidates = Ranked<Candidate>;
 
 impl Candidates {
     /// Takes the `keep` best of the logits over -inf, at least one. NaN is not over -inf.
@@ -53,88 +46,18 @@ impl Candidates {
         let keep = keep.max(1);
         let crowd = keep.saturating_mul(2);
         self.clear();
-        self.all.reserve(crowd.min(logits.len()));
+        self.reserve(crowd.min(logits.len()));
         let mut floor = f32::NEG_INFINITY;
         for (&logit, id) in logits.iter().zip(0..) {
             // Equals of the floor came too late: their ids are higher.
             if logit > floor {
-                self.all.push(Candidate::new(logit, id));
-                if self.all.len() == crowd {
-                    floor = self.keep_best(keep);
+                self.push(Candidate::new(logit, id));
+                if self.len() == crowd {
+                    floor = self.keep_best(keep).map_or(floor, Candidate::logit);
                 }
             }
         }
-        if self.all.len() > keep {
-            self.keep_best(keep);
-        }
-    }
-
-    /// Drops all but the `keep` best, at least one; yields the least logit kept.
-    fn keep_best(&mut self, keep: usize) -> f32 {
-        let (_, &mut worst, _) = self.all.select_nth_unstable(keep - 1);
-        self.all.truncate(keep);
-        worst.logit()
-    }
-
-    pub(super) fn best(&self) -> Option<Candidate> {
-        self.all.iter().min().copied()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = Candidate> {
-        self.all.iter().copied()
-    }
-
-    /// Asks the candidates one by one, likeliest first; yields the rank, from 0, of the
-    /// first that says yes, and the candidate.
-    pub(super) fn find(
-        &mut self,
-        mut says_yes: impl FnMut(Candidate) -> bool,
-    ) -> Option<(usize, Candidate)> {
-        for rank in 0..self.all.len() {
-            if rank == self.ranked {
-                self.rank_more();
-            }
-            if says_yes(self.all[rank]) {
-                return Some((rank, self.all[rank]));
-            }
-        }
-        None
-    }
-
-    fn rank_more(&mut self) {
-        let rest = &mut self.all[self.ranked..];
-        let more = FIRST_RANKED.max(self.ranked.saturating_mul(4));
-        let next = if more < rest.len() {
-            rest.select_nth_unstable(more);
-            &mut rest[..more]
-        } else {
-            rest
-        };
-        next.sort_unstable();
-        self.ranked += next.len();
-    }
-
-    /// Keeps the first `count` of those that [`find`](Self::find) has asked.
-    pub(super) fn truncate(&mut self, count: usize) {
-        self.all.truncate(count);
-        self.ranked = self.ranked.min(count);
-    }
-
-    pub(super) fn retain(&mut self, keep: impl Fn(Candidate) -> bool) {
-        let all_ranked = self.ranked == self.all.len();
-        self.all.retain(|&candidate| keep(candidate));
-        self.ranked = if all_ranked { self.all.len() } else { 0 };
-    }
-
-    /// Keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.all.clear();
-        self.ranked = 0;
-    }
-
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.all.capacity()
+        self.keep_best(keep);
     }
 }
 

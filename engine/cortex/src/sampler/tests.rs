@@ -1,6 +1,13 @@
+//! The chain as it always was here; what came later is in the submodules.
+
+mod combination;
+mod mirostat;
+mod penalties;
+mod same_everywhere;
+mod typical;
+
 use super::*;
 use crate::rng::Rng;
-use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const INF: f32 = f32::INFINITY;
@@ -13,8 +20,8 @@ fn plain() -> Sampling {
         top_k: 0,
         top_p: 1.0,
         min_p: 0.0,
-        repeat_penalty: 1.0,
         seed: 1_234_567,
+        ..Sampling::default()
     }
 }
 
@@ -444,104 +451,4 @@ fn a_clone_carries_no_scratch_memory() {
     let mut sampler = Sampler::new(&plain());
     sample(&mut sampler, &[0.0; 500]).unwrap();
     assert_eq!(sampler.clone().candidates.capacity(), 0);
-}
-
-// Against the reference.
-
-fn any_sampling() -> impl Strategy<Value = Sampling> {
-    (
-        prop_oneof![Just(0.0), Just(1e-6), Just(1.0), Just(10.0), 0.01..10.0_f32],
-        prop_oneof![Just(0), Just(1), 1..60_u32, Just(1 << 20)],
-        prop_oneof![Just(1.0), Just(1e-6), Just(0.5), 0.001..1.0_f32],
-        prop_oneof![Just(0.0), Just(1.0), 0.0..1.0_f32],
-        prop_oneof![Just(1.0), Just(10.0), 0.1..3.0_f32],
-        any::<u64>(),
-    )
-        .prop_map(
-            |(temperature, top_k, top_p, min_p, repeat_penalty, seed)| Sampling {
-                temperature,
-                top_k,
-                top_p,
-                min_p,
-                repeat_penalty,
-                seed,
-            },
-        )
-}
-
-fn any_logits(most: usize) -> impl Strategy<Value = Vec<f32>> {
-    let usual = prop_oneof![
-        4 => -15.0..15.0_f32,
-        2 => (-4_i8..4).prop_map(f32::from), // ties
-        1 => Just(-INF),
-    ];
-    let hostile = prop_oneof![
-        any::<f32>(),
-        Just(NAN),
-        Just(INF),
-        Just(-INF),
-        Just(-0.0),
-        Just(0.0),
-        Just(f32::MIN),
-        Just(f32::MAX),
-    ];
-    prop_oneof![
-        3 => prop::collection::vec(usual, 0..most),
-        1 => prop::collection::vec(hostile, 0..most),
-    ]
-}
-
-fn agree(sampling: &Sampling, seen: &[u32], rounds: &[Vec<f32>]) -> Result<(), TestCaseError> {
-    let mut sampler = Sampler::new(sampling);
-    seen.iter().for_each(|&token| sampler.accept(token));
-    let tokens: Vec<Option<u32>> = rounds
-        .iter()
-        .map(|logits| {
-            let token = sample(&mut sampler, logits).ok();
-            token.into_iter().for_each(|token| sampler.accept(token));
-            token
-        })
-        .collect();
-    prop_assert_eq!(tokens, reference::generate(sampling, seen, rounds));
-    Ok(())
-}
-
-proptest! {
-    #[test]
-    fn it_draws_what_the_reference_draws(
-        sampling in any_sampling(),
-        seen in prop::collection::vec(0..60_u32, 0..100),
-        rounds in prop::collection::vec(any_logits(60), 1..6),
-    ) {
-        agree(&sampling, &seen, &rounds)?;
-    }
-
-    #[test]
-    fn what_it_yields_has_a_logit_over_minus_infinity(
-        sampling in any_sampling(),
-        logits in any_logits(40),
-    ) {
-        match once(&sampling, &[], &logits) {
-            Ok(token) => prop_assert!(logits[token as usize] > -INF),
-            Err(_) => prop_assert!(logits.iter().all(|&logit| logit.is_nan() || logit == -INF)),
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
-
-    /// Large enough that the ranking goes in steps.
-    #[test]
-    fn it_draws_what_the_reference_draws_from_a_large_vocabulary(
-        sampling in any_sampling(),
-        top_k in prop_oneof![Just(0), 1..2_000_u32],
-        spread in 0.1..10.0_f32,
-        noise in any::<u64>(),
-    ) {
-        let mut rng = Rng::new(noise);
-        let logits = (0..4_000).map(|_| rng.below(1 << 20) as f32 / (1 << 20) as f32 * spread);
-        let rounds = [logits.collect()];
-        agree(&Sampling { top_k, ..sampling }, &[], &rounds)?;
-    }
 }

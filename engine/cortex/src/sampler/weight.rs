@@ -1,26 +1,12 @@
 //! Probabilities as whole numbers, so that every platform gets the same ones.
 
+use super::elementary::exp_near_zero;
+
 /// The weight of the likeliest token; the others have their share of it.
 ///
 /// Whole numbers have one sum in whatever order they are added. Shares below 2⁻⁴⁰ are
 /// zero: such a token is never drawn.
 pub(super) const ONE: u64 = 1 << 40;
-
-/// `1/n!` for n from 11 down to 0: e^r to 14 digits for the |r| ≤ ln(2)/2 at hand.
-const INVERSE_FACTORIALS: [f64; 12] = [
-    1.0 / 39_916_800.0,
-    1.0 / 3_628_800.0,
-    1.0 / 362_880.0,
-    1.0 / 40_320.0,
-    1.0 / 5_040.0,
-    1.0 / 720.0,
-    1.0 / 120.0,
-    1.0 / 24.0,
-    1.0 / 6.0,
-    1.0 / 2.0,
-    1.0,
-    1.0,
-];
 
 /// `floor(e^((logit − best) / temperature) · ONE)`: what softmax gives the token, with
 /// the best logit's weight as the unit. `best` is the largest logit and neither is NaN.
@@ -41,9 +27,6 @@ pub(super) fn share(of_one: f32) -> u64 {
 }
 
 /// `floor(e^x · ONE)` for x ≤ 0.
-///
-/// Not the platform's `exp`, whose last digits differ from libm to libm: only additions
-/// and multiplications, which IEEE 754 rounds alike everywhere.
 fn exp(x: f64) -> u64 {
     if x < -28.0 {
         return 0; // below ONE's last bit: e^-28 < 2^-40
@@ -51,10 +34,7 @@ fn exp(x: f64) -> u64 {
     // e^x = 2^-halvings · e^rest
     let halvings = (-x * std::f64::consts::LOG2_E + 0.5) as u32;
     let rest = x + f64::from(halvings) * std::f64::consts::LN_2;
-    let power = INVERSE_FACTORIALS
-        .iter()
-        .fold(0.0, |sum, factor| sum * rest + factor);
-    ((power * ONE as f64) as u64) >> halvings
+    ((exp_near_zero(rest) * ONE as f64) as u64) >> halvings
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@ use crate::outcome::{error, of};
 use crate::rusty_genius::genius::cortex::{Inference, Session, count_tokens, embed};
 use crate::rusty_genius::genius::journal::{Level, append};
 use crate::rusty_genius::genius::reply::{Fragment, emit};
-use crate::rusty_genius::genius::types::{
-    Behavior, Error, InferenceConfig, Role, Sampling, ThoughtEvent, Turn,
-};
+use crate::rusty_genius::genius::types::{Constraint, Error, Role, Setting, ThoughtEvent, Turn};
 use std::time::{Duration, Instant};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 
@@ -33,15 +31,15 @@ pub async fn make(name: &str) -> Option<String> {
             emit(&vec![nothing; 40_000])
         }),
         "huge-note" => of(append(Level::Debug, &"j".repeat(HUGE))),
-        "huge-prompt" => infer(vec![user("p".repeat(HUGE))], defaults()).await,
-        "many-turns" => infer(vec![user(String::new()); MANY], defaults()).await,
+        "huge-prompt" => infer(vec![user("p".repeat(HUGE))], vec![]).await,
+        "many-turns" => infer(vec![user(String::new()); MANY], vec![]).await,
         "huge-count" => of(count_tokens(String::new(), "p".repeat(HUGE)).await),
         "huge-embed" => of(embed(String::new(), "p".repeat(HUGE)).await),
         "history" => history().await,
         "busy" => busy().await,
         "fork-busy" => fork_busy().await,
-        "no-turns" => infer(vec![], defaults()).await,
-        "ask" => infer(vec![user("Hello".into())], defaults()).await,
+        "no-turns" => infer(vec![], vec![]).await,
+        "ask" => infer(vec![user("Hello".into())], vec![]).await,
         "other-model" => open("other/model").await,
         "model-file" => open("/etc/passwd.gguf").await,
         "bad-spec" => open("no spec at all").await,
@@ -54,28 +52,45 @@ pub async fn make(name: &str) -> Option<String> {
     })
 }
 
-/// A config that is out of range in one field.
-fn odd(name: &str) -> Option<InferenceConfig> {
-    let mut config = defaults();
-    let (behavior, sampling) = (&mut config.behavior, &mut config.sampling);
-    match name {
-        "temperature-nan" => sampling.temperature = Some(f32::NAN),
-        "temperature-infinite" => sampling.temperature = Some(f32::INFINITY),
-        "temperature-negative" => sampling.temperature = Some(-0.1),
-        "top-k-huge" => sampling.top_k = Some(u32::MAX),
-        "top-p-zero" => sampling.top_p = Some(0.0),
-        "min-p-nan" => sampling.min_p = Some(f32::NAN),
-        "repeat-penalty-zero" => sampling.repeat_penalty = Some(0.0),
-        "max-tokens-zero" => behavior.max_tokens = Some(0),
-        "max-tokens-huge" => behavior.max_tokens = Some(u32::MAX),
-        "stop-17" => behavior.stop = Some(vec!["s".into(); 17]),
-        "stop-many" => behavior.stop = Some(vec!["s".into(); MANY]),
-        "stop-empty" => behavior.stop = Some(vec![String::new()]),
-        "stop-long" => behavior.stop = Some(vec!["s".repeat(257)]),
-        "seed-max" => sampling.seed = Some(u64::MAX),
+/// A config that is odd in one setting; most are out of range.
+fn odd(name: &str) -> Option<Vec<Setting>> {
+    let nan = f32::NAN;
+    Some(vec![match name {
+        "temperature-nan" => Setting::Temperature(nan),
+        "temperature-infinite" => Setting::Temperature(f32::INFINITY),
+        "temperature-negative" => Setting::Temperature(-0.1),
+        "top-k-huge" => Setting::TopK(u32::MAX),
+        "top-p-zero" => Setting::TopP(0.0),
+        "min-p-nan" => Setting::MinP(nan),
+        "repeat-penalty-zero" => Setting::RepeatPenalty(0.0),
+        "typical-p-nan" => Setting::TypicalP(nan),
+        "frequency-penalty-huge" => Setting::FrequencyPenalty(f32::MAX),
+        "presence-penalty-nan" => Setting::PresencePenalty(nan),
+        "dry-multiplier-nan" => Setting::DryMultiplier(nan),
+        "dry-base-zero" => Setting::DryBase(0.0),
+        "dry-allowed-length-huge" => Setting::DryAllowedLength(u32::MAX),
+        "mirostat-tau-zero" => Setting::MirostatTau(0.0),
+        "mirostat-eta-nan" => Setting::MirostatEta(nan),
+        "logit-bias-nan" => Setting::LogitBias(vec![(0, 1.0), (1, nan)]),
+        "logit-bias-many" => Setting::LogitBias(vec![(0, 1.0); MANY]),
+        "logit-bias-stranger" => Setting::LogitBias(vec![(u32::MAX, 1.0)]),
+        "max-tokens-zero" => Setting::MaxTokens(0),
+        "max-tokens-huge" => Setting::MaxTokens(u32::MAX),
+        "stop-17" => Setting::Stop(vec!["s".into(); 17]),
+        "stop-many" => Setting::Stop(vec!["s".into(); MANY]),
+        "stop-empty" => Setting::Stop(vec![String::new()]),
+        "stop-long" => Setting::Stop(vec!["s".repeat(257)]),
+        "logprobs-21" => Setting::Logprobs(21),
+        "constraint-empty" => Setting::Constraint(Constraint::JsonSchema(String::new())),
+        "constraint-long" => Setting::Constraint(Constraint::Regex("r".repeat(65_537))),
+        "constraint-huge" => Setting::Constraint(Constraint::Grammar("g".repeat(HUGE))),
+        "seed-max" => Setting::Seed(u64::MAX),
+        "settings-64" => return Some(vec![Setting::Seed(1); 64]),
+        "settings-65" => return Some(vec![Setting::Seed(1); 65]),
+        "settings-many" => return Some(vec![Setting::Seed(1); MANY]),
+        "last-counts" => return Some(vec![Setting::Temperature(nan), Setting::Temperature(1.0)]),
         _ => return None,
-    }
-    Some(config)
+    }])
 }
 
 async fn open(model: &str) -> String {
@@ -85,13 +100,13 @@ async fn open(model: &str) -> String {
 async fn start(
     session: &Session,
     turns: Vec<Turn>,
-    config: InferenceConfig,
+    config: Vec<Setting>,
 ) -> Result<Inference, Error> {
     session.infer(turns, config).await
 }
 
 /// One generation in a session of its own, read to its end.
-async fn infer(turns: Vec<Turn>, config: InferenceConfig) -> String {
+async fn infer(turns: Vec<Turn>, config: Vec<Setting>) -> String {
     let generated = async {
         let session = Session::open(String::new()).await?;
         read(start(&session, turns, config).await?).await;
@@ -147,7 +162,7 @@ async fn inferences() -> String {
     let refusal = loop {
         let begun = async {
             let session = Session::open(String::new()).await?;
-            let inference = start(&session, vec![user("Hello".into())], defaults()).await?;
+            let inference = start(&session, vec![user("Hello".into())], vec![]).await?;
             Ok((session, inference))
         };
         match begun.await {
@@ -158,7 +173,7 @@ async fn inferences() -> String {
     };
     let count = running.len();
     drop(running);
-    let again = infer(vec![user("Hello".into())], defaults()).await;
+    let again = infer(vec![user("Hello".into())], vec![]).await;
     format!("{count}, then {refusal}, then {again}")
 }
 
@@ -169,7 +184,7 @@ async fn unread() -> String {
         Err(e) => return error(&e),
     };
     for begun in 0..200 {
-        match start(&session, vec![user("Hello".into())], defaults()).await {
+        match start(&session, vec![user("Hello".into())], vec![]).await {
             // Every other one with its stream taken.
             Ok(inference) if begun % 2 == 0 => drop(inference.events()),
             Ok(_) => {}
@@ -186,7 +201,7 @@ async fn history() -> String {
     };
     for kept in 0..MANY {
         let turn = user("h".repeat(1_000_000));
-        match start(&session, vec![turn], defaults()).await {
+        match start(&session, vec![turn], vec![]).await {
             Ok(inference) => read(inference).await,
             Err(e) => return format!("{kept}, then {}", error(&e)),
         }
@@ -197,8 +212,8 @@ async fn history() -> String {
 async fn busy() -> String {
     let twice = async {
         let session = Session::open(String::new()).await?;
-        let _first = start(&session, vec![user("Hello".into())], defaults()).await?;
-        start(&session, vec![user("Hello".into())], defaults()).await
+        let _first = start(&session, vec![user("Hello".into())], vec![]).await?;
+        start(&session, vec![user("Hello".into())], vec![]).await
     };
     of(twice.await)
 }
@@ -206,7 +221,7 @@ async fn busy() -> String {
 async fn fork_busy() -> String {
     let forked = async {
         let session = Session::open(String::new()).await?;
-        let _first = start(&session, vec![user("Hello".into())], defaults()).await?;
+        let _first = start(&session, vec![user("Hello".into())], vec![]).await?;
         session.fork()
     };
     of(forked.await)
@@ -240,23 +255,5 @@ fn user(content: String) -> Turn {
     Turn {
         role: Role::User,
         content,
-    }
-}
-
-fn defaults() -> InferenceConfig {
-    InferenceConfig {
-        behavior: Behavior {
-            max_tokens: None,
-            stop: None,
-            thoughts: None,
-        },
-        sampling: Sampling {
-            temperature: None,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            repeat_penalty: None,
-            seed: None,
-        },
     }
 }

@@ -39,6 +39,8 @@ fn engine(error: EngineError) -> &'static str {
     match error {
         EngineError::LoadFailed => "load-failed",
         EngineError::ContextOverflow => "context-overflow",
+        EngineError::MemoryExceeded => "memory-exceeded",
+        EngineError::InvalidConstraint => "invalid-constraint",
         EngineError::Unsupported => "unsupported",
         EngineError::Rejected => "rejected",
         EngineError::BackendFailed => "backend-failed",

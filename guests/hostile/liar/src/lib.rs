@@ -1,10 +1,14 @@
 //! A scenario that reports what is not so. The user's turn names the lie; with `honest`
 //! it generates, leaves its files and reports like the scenario `fixture`, which checks
 //! all that this one only claims.
+#![allow(
+    clippy::too_many_arguments,
+    reason = "the bindings pass a case in its parts"
+)]
 
 use rusty_genius::genius::cortex::Session;
 use rusty_genius::genius::scenarios::Check;
-use rusty_genius::genius::types::{Error, FinishReason, InferenceEvent, Usage};
+use rusty_genius::genius::types::{Error, FinishReason, InferenceEvent, Setting, ToolCall, Usage};
 use std::fs;
 
 wit_bindgen::generate!({ path: "../../../wit", world: "scenario" });
@@ -15,13 +19,15 @@ export!(Liar);
 const ANSWER: &str = "/scratch/answer.md";
 
 /// What the scenario `fixture` looks at.
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 11] = [
     "process-start first and once",
     "complete last and once",
     "thoughts bracketed",
     "no empty delta",
+    "calls well formed",
     "usage adds up",
     "within max-tokens",
+    "logprobs as asked",
     "a second stream is at its end",
     "answer file reads back",
     "no escape",
@@ -62,6 +68,12 @@ impl Guest for Liar {
             "files" => {
                 let _ = fs::write("/scratch/loot\n\x1b[31m", "x");
             }
+            "a call" => seen.calls.push(ToolCall {
+                id: "call-1".into(),
+                name: "loot\x1b[2J".into(),
+                arguments: "all of it\n".into(),
+            }),
+            "a tool" => seen.finish = FinishReason::ToolCall,
             "cancelled" => seen.finish = FinishReason::Cancelled,
             "gives up" => return Err(Failure::Failed("no\x1b[2J\ntime".into())),
             "another model" => {
@@ -77,9 +89,11 @@ async fn generate(case: TestCase, lie: &str) -> Result<Observation, Error> {
     let mut seen = Observation {
         answer: String::new(),
         thoughts: String::new(),
+        calls: Vec::new(),
         finish: FinishReason::Stop,
         usage: Usage {
             prompt_tokens: 10,
+            cached_tokens: 0,
             completion_tokens: 10,
             thought_tokens: 0,
             prefill_us: 1,
@@ -90,8 +104,9 @@ async fn generate(case: TestCase, lie: &str) -> Result<Observation, Error> {
     let mut config = case.config;
     match lie {
         "nothing asked" => return Ok(seen),
-        "more tokens" => config.behavior.max_tokens = Some(1000),
-        "no stop" => config.behavior.stop = None,
+        // Of a setting given twice the last one counts.
+        "more tokens" => config.push(Setting::MaxTokens(1000)),
+        "no stop" => config.retain(|setting| !matches!(setting, Setting::Stop(_))),
         _ => {}
     }
     let session = Session::open(case.model).await?;
@@ -106,6 +121,7 @@ async fn generate(case: TestCase, lie: &str) -> Result<Observation, Error> {
         for event in batch.drain(..) {
             match event {
                 InferenceEvent::Content(text) => seen.answer.push_str(&text),
+                InferenceEvent::ToolCall(call) => seen.calls.push(call),
                 InferenceEvent::Complete(completion) => {
                     seen.finish = completion.finish;
                     seen.usage = completion.usage;

@@ -6,13 +6,13 @@
 //! that never comes.
 
 use rusty_genius::genius::cortex::Session;
-use rusty_genius::genius::types::{
-    Behavior, Error, InferenceConfig, InferenceEvent, Role, Sampling, Turn,
-};
+use rusty_genius::genius::types::{Error, InferenceEvent, Role, Setting, Turn};
 use std::time::Duration;
 
 wit_bindgen::generate!({ path: "../../../wit", world: "workflow" });
 
+/// More than anybody waits for, in a context that most models have.
+const ENDLESS: Setting = Setting::MaxTokens(4096);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 struct Park;
@@ -32,7 +32,7 @@ async fn park(never: bool) -> Result<(), Error> {
         role: Role::User,
         content: "Say something nobody will hear.".into(),
     };
-    let inference = session.infer(vec![turn], endless()).await?;
+    let inference = session.infer(vec![turn], vec![ENDLESS]).await?;
     let _unread = inference.events();
     if never {
         // A stream whose other end stays open, unwritten, in our own hands.
@@ -42,23 +42,4 @@ async fn park(never: bool) -> Result<(), Error> {
         std::thread::sleep(YEAR);
     }
     Ok(())
-}
-
-/// More tokens than anybody waits for, in a context that most models have.
-fn endless() -> InferenceConfig {
-    InferenceConfig {
-        behavior: Behavior {
-            max_tokens: Some(4096),
-            stop: None,
-            thoughts: None,
-        },
-        sampling: Sampling {
-            temperature: None,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            repeat_penalty: None,
-            seed: None,
-        },
-    }
 }

@@ -1,12 +1,11 @@
 //! `ask`, through `cortex-blocking`: what a guest looks like in a language whose
-//! toolchain has no component-model async yet.
+//! toolchain has no component-model async yet. It shows a tool call as `ask` does, on a line
+//! of its own: `weather({"city":"Paris"})`.
 
 use rusty_genius::genius::cortex_blocking::Session;
 use rusty_genius::genius::journal::{Level, append};
 use rusty_genius::genius::reply::{Fragment, emit};
-use rusty_genius::genius::types::{
-    Behavior, Error, FinishReason, InferenceConfig, InferenceEvent, Role, Sampling, Turn,
-};
+use rusty_genius::genius::types::{Error, FinishReason, InferenceEvent, Role, ToolCall, Turn};
 
 wit_bindgen::generate!({ path: "../../../wit", world: "workflow-blocking" });
 
@@ -42,7 +41,8 @@ fn ask(prompt: String) -> Result<(String, FinishReason), Error> {
         role: Role::User,
         content: prompt,
     };
-    let inference = session.infer(&[turn], &defaults())?;
+    // No settings: every choice is left to the model's and the host's defaults.
+    let inference = session.infer(&[turn], &[])?;
 
     let mut answer = String::new();
     let mut finish = FinishReason::Cancelled;
@@ -52,31 +52,31 @@ fn ask(prompt: String) -> Result<(String, FinishReason), Error> {
                 answer.push_str(&text);
                 emit(&[Fragment::Content(text)])?;
             }
+            InferenceEvent::ToolCall(call) => {
+                let line = call_line(&answer, &call);
+                answer.push_str(&line);
+                emit(&[Fragment::Content(line)])?;
+            }
             InferenceEvent::Thought(thought) => emit(&[Fragment::Thought(thought)])?,
             InferenceEvent::Complete(completion) => finish = completion.finish,
-            InferenceEvent::ProcessStart | InferenceEvent::ToolCall(_) => {}
+            _ => {}
         }
     }
     Ok((answer, finish))
 }
 
-/// Leaves every choice to the model's and the host's defaults.
-fn defaults() -> InferenceConfig {
-    InferenceConfig {
-        behavior: Behavior {
-            max_tokens: None,
-            stop: None,
-            thoughts: None,
-        },
-        sampling: Sampling {
-            temperature: None,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            repeat_penalty: None,
-            seed: None,
-        },
-    }
+/// A tool call as text, on a line of its own after what was said so far:
+/// `weather({"city":"Paris"})`.
+fn call_line(said: &str, call: &ToolCall) -> String {
+    let ToolCall {
+        name, arguments, ..
+    } = call;
+    let open = match said {
+        "" => "",
+        said if said.ends_with('\n') => "",
+        _ => "\n",
+    };
+    format!("{open}{name}({arguments})\n")
 }
 
 fn describe(finish: &FinishReason) -> &'static str {

@@ -1,12 +1,12 @@
 //! The smallest useful workflow: one question, the answer streamed as it comes, and
-//! left in `/scratch/answer.md`.
+//! left in `/scratch/answer.md`. It has no tools to offer; where the model calls one all the
+//! same, the call is shown as part of the answer, on a line of its own:
+//! `weather({"city":"Paris"})`.
 
 use rusty_genius::genius::cortex::Session;
 use rusty_genius::genius::journal::{Level, append};
 use rusty_genius::genius::reply::{Fragment, emit};
-use rusty_genius::genius::types::{
-    Behavior, Error, FinishReason, InferenceConfig, InferenceEvent, Role, Sampling, Turn,
-};
+use rusty_genius::genius::types::{Error, FinishReason, InferenceEvent, Role, ToolCall, Turn};
 
 wit_bindgen::generate!({ path: "../../../wit", world: "workflow" });
 
@@ -40,7 +40,8 @@ async fn ask(prompt: String) -> Result<(String, FinishReason), Error> {
         role: Role::User,
         content: prompt,
     };
-    let inference = session.infer(vec![turn], defaults()).await?;
+    // No settings: every choice is left to the model's and the host's defaults.
+    let inference = session.infer(vec![turn], vec![]).await?;
 
     let mut answer = String::new();
     let mut finish = FinishReason::Cancelled;
@@ -58,9 +59,14 @@ async fn ask(prompt: String) -> Result<(String, FinishReason), Error> {
                     answer.push_str(&text);
                     fragments.push(Fragment::Content(text));
                 }
+                InferenceEvent::ToolCall(call) => {
+                    let line = call_line(&answer, &call);
+                    answer.push_str(&line);
+                    fragments.push(Fragment::Content(line));
+                }
                 InferenceEvent::Thought(thought) => fragments.push(Fragment::Thought(thought)),
                 InferenceEvent::Complete(completion) => finish = completion.finish,
-                InferenceEvent::ProcessStart | InferenceEvent::ToolCall(_) => {}
+                _ => {}
             }
         }
         // One call a batch: a call costs more than the words in it.
@@ -68,23 +74,18 @@ async fn ask(prompt: String) -> Result<(String, FinishReason), Error> {
     }
 }
 
-/// Leaves every choice to the model's and the host's defaults.
-fn defaults() -> InferenceConfig {
-    InferenceConfig {
-        behavior: Behavior {
-            max_tokens: None,
-            stop: None,
-            thoughts: None,
-        },
-        sampling: Sampling {
-            temperature: None,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            repeat_penalty: None,
-            seed: None,
-        },
-    }
+/// A tool call as text, on a line of its own after what was said so far:
+/// `weather({"city":"Paris"})`.
+fn call_line(said: &str, call: &ToolCall) -> String {
+    let ToolCall {
+        name, arguments, ..
+    } = call;
+    let open = match said {
+        "" => "",
+        said if said.ends_with('\n') => "",
+        _ => "\n",
+    };
+    format!("{open}{name}({arguments})\n")
 }
 
 fn describe(finish: &FinishReason) -> &'static str {

@@ -5,9 +5,7 @@
 
 use rusty_genius::genius::cortex::Session;
 use rusty_genius::genius::journal::{Level, append};
-use rusty_genius::genius::types::{
-    Behavior, Error, FinishReason, InferenceConfig, InferenceEvent, Role, Sampling, Turn,
-};
+use rusty_genius::genius::types::{Error, FinishReason, InferenceEvent, Role, Setting, Turn};
 
 wit_bindgen::generate!({ path: "../../../wit", world: "workflow" });
 
@@ -53,7 +51,8 @@ async fn drain(max_tokens: Option<u32>, prompt: String) -> Result<Count, Error> 
             prompt
         },
     };
-    let inference = session.infer(vec![turn], config(max_tokens)).await?;
+    let config = max_tokens.map(Setting::MaxTokens).into_iter().collect();
+    let inference = session.infer(vec![turn], config).await?;
 
     let mut count = Count::default();
     let mut events = inference.events();
@@ -72,23 +71,5 @@ async fn drain(max_tokens: Option<u32>, prompt: String) -> Result<Count, Error> 
                 _ => {}
             }
         }
-    }
-}
-
-fn config(max_tokens: Option<u32>) -> InferenceConfig {
-    InferenceConfig {
-        behavior: Behavior {
-            max_tokens,
-            stop: None,
-            thoughts: None,
-        },
-        sampling: Sampling {
-            temperature: None,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            repeat_penalty: None,
-            seed: None,
-        },
     }
 }

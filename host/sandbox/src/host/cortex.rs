@@ -9,7 +9,7 @@ use crate::convert;
 use futures::{Stream, StreamExt};
 use rusty_genius_core as core;
 use rusty_genius_core::{
-    AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource, PartialConfig,
+    AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource,
 };
 use rusty_genius_cortex::Canceller;
 use rusty_genius_stem::{Inference, Lease, Session};
@@ -137,7 +137,6 @@ impl Desk {
         turns: Vec<Turn>,
         config: InferenceConfig,
     ) -> Result<HostInference, Error> {
-        let config = convert::config_in(config);
         let turns = convert::turns_in(turns);
         self.report(self.try_infer(session, turns, config).await)
     }
@@ -145,9 +144,10 @@ impl Desk {
     async fn try_infer(
         &self,
         session: Session,
-        turns: Vec<rusty_genius_core::Turn>,
-        config: PartialConfig,
+        turns: Vec<core::Turn>,
+        config: InferenceConfig,
     ) -> Result<HostInference, GeniusError> {
+        let config = convert::config_in(config)?;
         self.meter.check_prompt(&turns)?;
         let running = self.meter.permit(BudgetResource::Inferences)?;
         let events = session.infer(turns, config).await?;

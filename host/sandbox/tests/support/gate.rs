@@ -2,7 +2,7 @@
 
 use async_channel::{Receiver, Sender, unbounded};
 use futures::Stream;
-use rusty_genius_core::{EngineError, InferenceConfig, Turn};
+use rusty_genius_core::{EngineError, InferenceConfig, Logprobs, Turn};
 use rusty_genius_cortex::{
     Backend, BoxFuture, LoadRequest, Model, ModelSession, RawEnd, RawEvent, RawStream,
 };
@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Token(Vec<u8>),
+    Logprobs(Logprobs),
     End,
     /// An error halfway.
     Fail,
@@ -50,6 +51,7 @@ struct Shared {
     live: AtomicUsize,
     sessions: AtomicUsize,
     conversations: Mutex<Vec<Vec<Turn>>>,
+    configs: Mutex<Vec<InferenceConfig>>,
 }
 
 impl Gate {
@@ -62,6 +64,7 @@ impl Gate {
             live: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             conversations: Mutex::default(),
+            configs: Mutex::default(),
         }))
     }
 
@@ -100,6 +103,11 @@ impl Gate {
     /// What the engine was asked, in order.
     pub(crate) fn conversations(&self) -> Vec<Vec<Turn>> {
         self.0.conversations.lock().unwrap().clone()
+    }
+
+    /// How it was asked, in order.
+    pub(crate) fn configs(&self) -> Vec<InferenceConfig> {
+        self.0.configs.lock().unwrap().clone()
     }
 }
 
@@ -146,7 +154,7 @@ impl Model for Gate {
         u32::MAX
     }
 
-    fn open(&self) -> Result<Box<dyn ModelSession>, EngineError> {
+    fn open(&self, _guest: &str) -> Result<Box<dyn ModelSession>, EngineError> {
         self.0.sessions.fetch_add(1, SeqCst);
         Ok(Box::new(GateSession(self.0.clone())))
     }
@@ -172,8 +180,9 @@ impl ModelSession for GateSession {
     fn generate(
         &mut self,
         conversation: &[Turn],
-        _: &InferenceConfig,
+        config: &InferenceConfig,
     ) -> Result<RawStream, EngineError> {
+        self.0.configs.lock().unwrap().push(config.clone());
         let mut conversations = self.0.conversations.lock().unwrap();
         conversations.push(conversation.to_vec());
         Ok(Box::pin(Generation {
@@ -185,7 +194,7 @@ impl ModelSession for GateSession {
     }
 
     fn fork(&self) -> Result<Box<dyn ModelSession>, EngineError> {
-        Gate(self.0.clone()).open()
+        Gate(self.0.clone()).open("")
     }
 }
 
@@ -228,6 +237,9 @@ impl Stream for Generation {
         self.waiting = step.is_pending();
         let event = match ready!(step) {
             Some(Step::Token(bytes)) => return Poll::Ready(Some(Ok(RawEvent::Token(bytes)))),
+            Some(Step::Logprobs(logprobs)) => {
+                return Poll::Ready(Some(Ok(RawEvent::Logprobs(logprobs))));
+            }
             Some(Step::End) => Some(Ok(RawEvent::End(RawEnd::Stop))),
             Some(Step::Fail) => Some(Err(failed())),
             Some(Step::Break) | None => None,

@@ -18,7 +18,10 @@ use std::time::Duration;
 /// gives up on it.
 pub(crate) fn test(body: impl Future<Output = ()>) {
     let limit = Duration::from_secs(120);
-    async_std::task::block_on(async_std::future::timeout(limit, body)).expect("the test hangs");
+    // Boxed: without optimisation the runtime copies the future dozens of times onto a
+    // stack of 2 MiB.
+    let body = async_std::future::timeout(limit, Box::pin(body));
+    async_std::task::block_on(body).expect("the test hangs");
 }
 
 /// Where tests put what they leave: below `target/tmp`.
@@ -159,4 +162,23 @@ pub(crate) fn thoughts(fragments: &[Fragment]) -> String {
             _ => None,
         })
         .collect()
+}
+
+/// The reply's lines, as name and outcome.
+pub(crate) fn outcomes(reply: &str) -> Vec<(&str, &str)> {
+    reply
+        .lines()
+        .map(|line| line.split_once(": ").unwrap())
+        .collect()
+}
+
+/// Runs `hostile/greedy` on Pinky and compares what it was told.
+pub(crate) async fn greedy(change: impl FnOnce(&mut Job), expected: &[(&str, &str)]) {
+    let sandbox = sandbox(pinky(|p| p.tokens = Some(1)));
+    let attempts: Vec<&str> = expected.iter().map(|(attempt, _)| *attempt).collect();
+    let (report, reply) = run(&sandbox, "hostile/greedy", &attempts, change).await;
+    // What floods the reply is not a line.
+    let reply = content(&reply).replace('~', "");
+    assert_eq!(outcomes(&reply), expected);
+    report.result.unwrap();
 }

@@ -161,7 +161,7 @@ impl Backend for TestBackend {
 
     fn load(&self, request: LoadRequest) -> BoxFuture<'_, Result<Arc<dyn Model>, EngineError>> {
         Box::pin(async move {
-            let LoadRequest { model, weights } = request;
+            let LoadRequest { model, weights, .. } = request;
             if let Some(alive) = self.alive(&model) {
                 let what = format!("{model} was loaded again beside {alive}");
                 self.lock().broken.push(what);
@@ -198,7 +198,7 @@ impl Model for TestModel {
         8192
     }
 
-    fn open(&self) -> Result<Box<dyn ModelSession>, EngineError> {
+    fn open(&self, _guest: &str) -> Result<Box<dyn ModelSession>, EngineError> {
         Ok(session(&self.guard))
     }
 

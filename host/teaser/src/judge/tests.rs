@@ -1,5 +1,5 @@
 use super::*;
-use rusty_genius_core::{BudgetError, BudgetResource, Check, GeniusError};
+use rusty_genius_core::{BudgetError, BudgetResource, Check, GeniusError, ToolCall};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ fn fixture(front: &str) -> Fixture {
 fn good() -> Evidence {
     let usage = Usage {
         prompt_tokens: 12,
+        cached_tokens: 3,
         completion_tokens: 9,
         thought_tokens: 2,
         prefill_us: 30,
@@ -24,6 +25,7 @@ fn good() -> Evidence {
         observation: Ok(Observation {
             answer: answer.into(),
             thoughts: "hm".into(),
+            calls: vec![],
             finish: FinishReason::Stop,
             usage,
             checks: SCENARIO
@@ -95,10 +97,11 @@ fn a_scenario_whose_usage_is_not_the_hosts_count_lies() {
     );
     let wrong = |change: fn(&mut Usage)| pipeline("", |e| change(&mut seen(e).usage)).len();
     assert_eq!(wrong(|u| u.prompt_tokens += 1), 1);
+    assert_eq!(wrong(|u| u.cached_tokens = 12), 1);
     assert_eq!(wrong(|u| u.thought_tokens = 0), 1);
     assert_eq!(wrong(|u| u.prefill_us = 0), 1);
     assert_eq!(wrong(|u| u.decode_us = u64::MAX), 1);
-    assert_eq!(wrong(|u| *u = Usage::default()), 5);
+    assert_eq!(wrong(|u| *u = Usage::default()), 6);
 }
 
 #[test]
@@ -112,7 +115,10 @@ fn a_check_that_failed_or_was_not_made_is_a_failure() {
     );
     let failures = pipeline("", |e| seen(e).checks.clear());
     assert_eq!(failures.len(), SCENARIO.checks.len());
-    assert_eq!(failures[8].to_string(), "check \"no escape\" was not made");
+    assert_eq!(
+        failures.last().unwrap().to_string(),
+        "check \"no escape\" was not made"
+    );
     // More checks than declared are welcome, if they hold.
     assert_eq!(
         pipeline("", |e| seen(e).checks.push(check("more", true))),
@@ -121,18 +127,125 @@ fn a_check_that_failed_or_was_not_made_is_a_failure() {
 }
 
 #[test]
-fn a_generation_ends_with_stop_or_length() {
-    let ended = |front: &str, finish: FinishReason, standard| {
-        let mut evidence = good();
-        seen(&mut evidence).finish = finish;
-        judge(&fixture(front), &SCENARIO, &evidence, standard).len()
+fn a_generation_ends_with_stop_or_length_or_a_call() {
+    let ended = |finish: FinishReason, calls: &[ToolCall]| {
+        pipeline("", |e| {
+            seen(e).finish = finish;
+            seen(e).calls = calls.to_vec();
+        })
     };
-    let tool = "[expect]\nfinish = 'tool-call'";
-    assert_eq!(ended("", FinishReason::Length, Standard::Pipeline), 0);
-    assert_eq!(ended("", FinishReason::Cancelled, Standard::Pipeline), 1);
-    assert_eq!(ended("", FinishReason::ToolCall, Standard::Answer), 1);
-    assert_eq!(ended(tool, FinishReason::ToolCall, Standard::Pipeline), 1);
-    assert_eq!(ended(tool, FinishReason::ToolCall, Standard::Answer), 0);
+    assert_eq!(ended(FinishReason::Length, &[]), []);
+    assert_eq!(ended(FinishReason::Length, &[weather("Paris")]), []);
+    assert_eq!(ended(FinishReason::ToolCall, &[weather("Paris")]), []);
+    let failures = ended(FinishReason::Cancelled, &[weather("Paris")]);
+    assert_eq!(
+        failures[0].to_string(),
+        "the generation ended with cancelled"
+    );
+    let failures = ended(FinishReason::ToolCall, &[]);
+    assert_eq!(
+        failures[0].to_string(),
+        "the generation ended with tool-call, and there is no call"
+    );
+}
+
+fn weather(city: &str) -> ToolCall {
+    ToolCall {
+        id: format!("call-{city}"),
+        name: "weather".into(),
+        arguments: format!("{{\"city\":\"{city}\"}}"),
+    }
+}
+
+#[test]
+fn a_call_that_is_none_is_the_pipelines_fault() {
+    let call = |name: &str, arguments: &str| ToolCall {
+        name: name.into(),
+        arguments: arguments.into(),
+        ..weather("")
+    };
+    for bad in [
+        call("", "{}"),
+        call("a b", "{}"),
+        call("a", ""),
+        call("a", "[1]"),
+    ] {
+        let failures = pipeline("", |e| seen(e).calls = vec![weather("Oslo"), bad.clone()]);
+        assert_eq!(failures, [Failure::Call { call: bad }]);
+    }
+    let failures = pipeline("", |e| seen(e).calls = vec![call("\x1b[2J", "a\nb")]);
+    assert_eq!(
+        failures[0].to_string(),
+        "the model called \"\\u{1b}[2J a\\nb\", which is no name with a JSON object"
+    );
+}
+
+/// What is wrong with an answer that ended with these calls.
+fn called(front: &str, calls: &[ToolCall]) -> Vec<String> {
+    let mut evidence = good();
+    seen(&mut evidence).calls = calls.to_vec();
+    if !calls.is_empty() {
+        seen(&mut evidence).finish = FinishReason::ToolCall;
+    }
+    let failures = judge(&fixture(front), &SCENARIO, &evidence, Standard::Answer);
+    assert!(failures.iter().all(Failure::is_of_answer));
+    failures.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_calls_are_those_expected_in_their_order() {
+    let paris = "[expect]\ncalls = ['weather { \"city\" : \"Paris\" }']";
+    assert_eq!(called(paris, &[weather("Paris")]), [""; 0]);
+    assert_eq!(
+        called(paris, &[weather("Rome")]),
+        [
+            "`expect.calls`: the model called weather {\"city\":\"Rome\"}, \
+          expected weather {\"city\":\"Paris\"}"
+        ]
+    );
+    assert_eq!(
+        called(paris, &[]),
+        [
+            "`expect.calls`: the model called nothing, expected weather {\"city\":\"Paris\"}",
+            "`expect.finish`: the generation ended with stop, expected tool-call",
+        ]
+    );
+    let (rome, oslo) = (weather("Rome"), weather("Oslo"));
+    let both = "[expect]\ncalls = ['weather {\"city\":\"Rome\"}', 'weather {\"city\":\"Oslo\"}']";
+    assert_eq!(called(both, &[rome.clone(), oslo.clone()]), [""; 0]);
+    for wrong in [
+        &[oslo.clone(), rome.clone()][..],
+        std::slice::from_ref(&rome),
+    ] {
+        assert_eq!(called(both, wrong).len(), 1, "{wrong:?}");
+    }
+    assert_eq!(called(both, &[rome.clone(), oslo, rome]).len(), 1);
+}
+
+#[test]
+fn an_empty_list_of_calls_forbids_them_and_none_allows_an_end_with_them() {
+    let none = "[expect]\ncalls = []";
+    assert_eq!(called(none, &[]), [""; 0]);
+    assert_eq!(
+        called(none, &[weather("Rome")]),
+        [
+            "`expect.calls`: the model called weather {\"city\":\"Rome\"}, expected nothing",
+            "`expect.finish`: the generation ended with tool-call, expected stop or length",
+        ]
+    );
+    assert_eq!(called("", &[weather("Rome")]).len(), 1);
+    let any = "[expect]\nfinish = 'tool-call'";
+    assert_eq!(called(any, &[weather("Rome")]), [""; 0]);
+}
+
+#[test]
+fn what_the_model_called_is_shown_and_not_obeyed() {
+    let call = ToolCall {
+        arguments: "{\"a\":\"\u{202e}\"}".into(),
+        ..weather("")
+    };
+    let told = called("[expect]\ncalls = ['now {}']", &[call]).remove(0);
+    assert!(told.contains("\\u{202e}"), "{told}");
 }
 
 #[test]

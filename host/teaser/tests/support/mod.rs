@@ -6,13 +6,20 @@ use rusty_genius::facecrab::{Facecrab, Settings};
 use rusty_genius::{Genius, GeniusError, bundled, core::UserManifest};
 use rusty_genius_cortex::{Pinky, PinkyConfig, SystemClock};
 use rusty_genius_teaser::{Found, Runner, Scenario};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Where tests put what they leave: below `target/tmp`.
 pub(crate) fn tmp(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Goes to the root of the repository, where fixtures are: errors then name files as someone
+/// there does.
+pub(crate) fn enter_root() -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::env::set_current_dir(&root).map_err(|e| format!("{}: {e}", root.display()))
 }
 
 /// A house that does not look at who runs it: no manifest of theirs, no cache of theirs,
@@ -22,13 +29,26 @@ pub(crate) fn genius(models: Settings) -> Result<Genius, GeniusError> {
         delay: Duration::ZERO,
         ..PinkyConfig::default()
     };
-    Genius::builder()
+    let builder = Genius::builder();
+    #[cfg(feature = "real-engine")]
+    let builder = builder.backend(brain());
+    builder
         .manifest(UserManifest::default())
         .facecrab(Facecrab::new(models))
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
         .scratch_root(tmp("teaser-runs"))
         .cache_dir(Some(tmp("teaser-guests")))
         .build()
+}
+
+/// llama.cpp, with no more memory for models than the fixtures are made for: 4 GB.
+#[cfg(feature = "real-engine")]
+fn brain() -> Arc<dyn rusty_genius_cortex::Backend> {
+    use rusty_genius_cortex::{Brain, BrainConfig};
+    Arc::new(Brain::new(BrainConfig {
+        memory_limit: Some(4_000_000_000),
+        ..BrainConfig::default()
+    }))
 }
 
 /// A runner that is made when the first fixture needs it, and is then everyone's.
@@ -79,9 +99,14 @@ impl Shared {
 
 /// One test for each fixture, a broken one included.
 pub(crate) fn trials(found: Vec<Found>, shared: &Arc<Shared>) -> Vec<Trial> {
+    trials_named(found, shared, "")
+}
+
+/// [`trials`], with something before each name.
+pub(crate) fn trials_named(found: Vec<Found>, shared: &Arc<Shared>, prefix: &str) -> Vec<Trial> {
     let trial = |found: Found| {
         let shared = shared.clone();
-        Trial::test(found.name.clone(), move || shared.run(found))
+        Trial::test(format!("{prefix}{}", found.name), move || shared.run(found))
     };
     found.into_iter().map(trial).collect()
 }
