@@ -42,6 +42,8 @@
 #![deny(missing_docs)]
 
 mod backend;
+#[cfg(any(test, feature = "real-engine"))]
+mod brain;
 mod clock;
 mod constraint;
 mod inference;
@@ -55,6 +57,11 @@ mod sampler;
 pub use backend::{
     Backend, BoxFuture, LoadRequest, Model, ModelSession, Progress, RawEnd, RawEvent, RawStream,
 };
+#[cfg(feature = "real-engine")]
+pub use brain::{Brain, BrainConfig, CacheType};
+#[cfg(feature = "real-engine")]
+#[doc(hidden)]
+pub use brain::{Round, bare};
 pub use clock::{Clock, SystemClock, VirtualClock};
 pub use constraint::{Constrainer, TokenText, Vocabulary};
 pub use inference::{Canceller, Inference};

@@ -29,6 +29,8 @@ impl Cortex {
             backends: BTreeMap::new(),
             clock,
         };
+        #[cfg(feature = "real-engine")]
+        let cortex = cortex.with(Arc::new(crate::Brain::default()));
         cortex.with(Arc::new(pinky))
     }
 
