@@ -8,6 +8,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cargo bench --locked -p rusty-genius--sandbox --bench sandbox -- "$@"
 cargo bench --locked -p rusty-genius --bench command -- "$@"
 cargo bench --locked -p rusty-genius--bytelm --no-default-features --bench decode
+# llama.cpp through the whole house, beside a bare loop over it.
+if setup_llama_quietly; then
+    cargo bench --locked -p rusty-genius --features real-engine --bench brain
+fi
 # 1 GiB over loopback, against curl and Hugging Face's own client.
 ./scripts/facecrab-python.sh
 cargo bench --locked -p facecrab --bench download

@@ -81,6 +81,16 @@ fn without_a_model_the_one_that_comes_along_answers_from_its_weights() {
 }
 
 #[test]
+fn a_tool_call_that_nobody_serves_is_a_line_of_the_answer() {
+    let words = "You have these tools: calc(expression), weather(city).";
+    for guest in ["ask", "ask-blocking"] {
+        let output = run("tool", &[guest, words, "What is the weather in Paris?"]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stdout), "weather({\"city\":\"Paris\"})\n");
+    }
+}
+
+#[test]
 fn a_named_engine_wins_over_the_models_own() {
     let output = run("pinky", &["ask", "--engine", "pinky", "Hello"]);
     assert!(text(&output.stdout).starts_with("Narf!"));
@@ -189,6 +199,87 @@ fn wrong_usage_says_what_to_type() {
     assert!(text(&output.stderr).contains("org/repo[:QUANT]"));
 }
 
+#[cfg(not(feature = "real-engine"))]
+#[test]
+fn a_setting_of_llama_cpp_is_an_error_where_it_is_missing() {
+    for flag in ["--memory-limit=4GiB", "--threads=2", "--context=4096"] {
+        let output = run("brain", &["ask", flag, "Hello"]);
+        assert_fails(&output, 2, "is for llama.cpp", "--features real-engine");
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn a_size_that_is_none_says_what_to_type() {
+    let output = run("size", &["ask", "--memory-limit=4 gigs", "Hello"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("4GiB"), "{output:?}");
+}
+
+#[test]
+fn a_log_is_off_unless_asked_for_and_its_filter_is_checked() {
+    let logged = |filter: &str| {
+        let mut command = genius("log");
+        command.env("RUSTY_GENIUS_LOG", filter);
+        command.args(["run", "ask", "-q", "--pinky-delay=0", "Hello"]);
+        command.output().unwrap()
+    };
+    for filter in ["", "off", "warn", "llama-cpp-2=debug,warn"] {
+        let output = logged(filter);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stderr), "", "{filter:?}");
+    }
+    for bad in ["warn=loud", "a=\x1b[2J\nb"] {
+        let output = logged(bad);
+        assert_fails(&output, 2, "RUSTY_GENIUS_LOG is ", "llama-cpp-2=debug,warn");
+        assert!(!text(&output.stderr).contains('\x1b'), "{output:?}");
+    }
+}
+
+#[test]
+fn a_constraint_that_cannot_be_read_is_told_before_anything_runs() {
+    let file = tmp("constraint").join("schema.json");
+    std::fs::write(&file, "{ \"type\": object }").unwrap();
+    let file = file.to_str().unwrap();
+    for (args, reason) in [
+        (&["--json-schema", file][..], "line 1"),
+        (&["--json-schema", "no-such.json"], "no-such.json"),
+        (&["--grammar", "/"], "directory"),
+        (&["--regex="], "is empty"),
+        (&["--regex", "a", "--grammar", file], "cannot be used with"),
+        (&["--overflow", "drop"], "shift"),
+    ] {
+        let output = run("constraint", &[&["ask"], args, &["Hello"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(text(&output.stdout), "");
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(reason), "{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
+}
+
+#[test]
+fn the_flags_are_the_runs_defaults() {
+    // What the manifest says of the model still holds where no flag does.
+    let config = tmp("flags").join("home/config");
+    std::fs::create_dir_all(&config).unwrap();
+    let text = "[models.small]\nsource = \"a/b\"\nbehavior = { max-tokens = 3 }\n";
+    std::fs::write(config.join("models.toml"), text).unwrap();
+    let args = [
+        "ask",
+        "--model=small",
+        "--overflow=shift",
+        "--json",
+        "--pinky-delay=0",
+        "Hi",
+    ];
+    let output = run("flags", &args);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let end: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(end["usage"]["completion-tokens"], 3);
+    assert_eq!(end["usage"]["cached-tokens"], 0);
+}
+
 #[test]
 fn a_bad_manifest_names_file_line_and_key() {
     let config = tmp("manifest").join("home/config");
@@ -295,7 +386,13 @@ fn the_built_in_guests_are_listed() {
 fn help_documents_the_exit_codes_and_has_examples() {
     let output = genius("help").arg("--help").output().unwrap();
     let help = text(&output.stdout);
-    for part in ["Examples:", "Exit codes:", "130", "RUSTY_GENIUS_HOME"] {
+    for part in [
+        "Examples:",
+        "Exit codes:",
+        "130",
+        "RUSTY_GENIUS_HOME",
+        "RUSTY_GENIUS_LOG",
+    ] {
         assert!(help.contains(part), "{help}");
     }
     // Nobody reads a help that does not fit.

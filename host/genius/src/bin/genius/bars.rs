@@ -1,16 +1,17 @@
 //! A model on its way, as bars on a terminal and as lines elsewhere.
 
 use crate::safe;
-use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rusty_genius::core::AssetEvent;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
-/// One bar a file.
+/// One bar a file, and one for the way from there into memory.
 pub(crate) struct Bars {
     terminal: bool,
     all: MultiProgress,
     files: BTreeMap<String, ProgressBar>,
+    loading: Option<ProgressBar>,
 }
 
 impl Bars {
@@ -19,6 +20,7 @@ impl Bars {
             terminal: std::io::stderr().is_terminal(),
             all: MultiProgress::new(),
             files: BTreeMap::new(),
+            loading: None,
         }
     }
 
@@ -51,9 +53,22 @@ impl Bars {
         }
     }
 
+    /// How much of a model is in memory. Elsewhere than on a terminal nobody waits for it.
+    pub(crate) fn load(&mut self, model: &str, percent: u8) {
+        if !self.terminal {
+            return;
+        }
+        let bar = self.loading.get_or_insert_with(|| {
+            let bar = styled("loading {prefix} {wide_bar} {percent}%", model, 100);
+            self.all.add(bar)
+        });
+        bar.set_position(u64::from(percent));
+    }
+
     /// Takes the bars away: what follows on the terminal begins a line.
     pub(crate) fn clear(&mut self) {
         self.files.clear();
+        self.loading = None;
         let _ = self.all.clear();
     }
 
@@ -69,16 +84,21 @@ impl Bars {
         self.files.entry(file.to_owned()).or_insert_with(|| {
             const TEMPLATE: &str =
                 "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}";
-            let style = ProgressStyle::with_template(TEMPLATE)
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = self.all.add(ProgressBar::new(0).with_style(style));
-            // Of a long name the end tells more: quant and part.
-            let name = safe::line(file.rsplit('/').next().unwrap_or(file));
-            let skip = name.chars().count().saturating_sub(28);
-            bar.set_prefix(name.chars().skip(skip).collect::<String>());
-            bar
+            self.all.add(styled(TEMPLATE, file, 0))
         })
     }
+}
+
+/// A bar for a file or a model.
+fn styled(template: &str, name: &str, length: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    // Of a long name the end tells more: quant and part.
+    let name = safe::line(name.rsplit('/').next().unwrap_or(name));
+    let skip = name.chars().count().saturating_sub(28);
+    ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
+        .with_style(style)
+        .with_prefix(name.chars().skip(skip).collect::<String>())
 }
 
 /// Bytes as people say them.

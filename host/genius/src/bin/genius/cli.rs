@@ -4,6 +4,8 @@
     reason = "brackets stand for what is optional"
 )]
 
+use crate::brain::BrainArgs;
+use crate::shape::Shape;
 use clap::{Args, Parser, Subcommand};
 
 /// Run prompt workflows nobody has reviewed, on models you own, on your own machine.
@@ -18,7 +20,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a guest in the sandbox and stream its answer
     #[command(after_help = RUN_AFTER_HELP)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Fetch, list and check models
     Models {
         #[command(subcommand)]
@@ -110,6 +112,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) memory: u64,
 
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+
+    #[command(flatten)]
+    pub(crate) brain: BrainArgs,
+
     /// Print one event a line, as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -141,6 +149,7 @@ const AFTER_HELP: &str = "\
 Examples:
   genius run ask What is the capital of France?
   genius run ./workflow.wasm --model Qwen/Qwen2.5-3B-Instruct:Q4_K_M -- --verbose
+  genius run ask --json-schema person.json Invent a person.
   genius models pull qwen2.5-1.5b
   genius guests
 
@@ -159,6 +168,9 @@ Environment:
   RUSTY_GENIUS_TMP   where guests get their scratch directories (default: target/tmp)
   HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
                      as for other tools of the Hugging Face hub
+  RUSTY_GENIUS_LOG   what is logged on stderr, by level and target: warn, or
+                     llama-cpp-2=debug,warn (default: nothing; HTTP headers, which may
+                     hold a token, only where isahc is named)
   NO_COLOR           no dimmed thoughts, no colour";
 
 // One line a paragraph: clap breaks them to the terminal's width.
@@ -180,7 +192,7 @@ mod tests {
     fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
         let line = ["genius", "run"].iter().chain(args);
         Cli::try_parse_from(line).map(|cli| match cli.command {
-            Command::Run(args) => args,
+            Command::Run(args) => *args,
             other => unreachable!("`run` was given, not {other:?}"),
         })
     }

@@ -43,6 +43,12 @@ pub(crate) fn fail(error: &GeniusError) -> ExitCode {
     ExitCode::from(code(error))
 }
 
+/// Says what is wrong with the command line, or its environment, and gives the exit code.
+pub(crate) fn usage(wrong: &str, hint: &str) -> ExitCode {
+    eprintln!("error: {}\nhint: {hint}", safe::line(wrong));
+    ExitCode::from(USAGE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,16 @@
 //! The `genius` command: the facade's parts, a terminal around them.
 
 mod bars;
+mod brain;
 mod cli;
 mod exit;
 mod interrupt;
+mod log;
 mod models;
 mod output;
 mod run;
 mod safe;
+mod shape;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -15,8 +18,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(wrong) = log::install() {
+        return exit::usage(&wrong, log::HINT);
+    }
     match cli.command {
-        Command::Run(args) => async_std::task::block_on(run::run(args)),
+        Command::Run(args) => async_std::task::block_on(run::run(*args)),
         Command::Models { command } => async_std::task::block_on(models::models(command)),
         Command::Guests => guests(),
     }

@@ -194,8 +194,11 @@ fn usage_line(
             model.engine.as_deref().unwrap_or("?")
         ),
         format!(
-            "{} prompt + {} generated tokens ({} thought)",
-            usage.prompt_tokens, usage.completion_tokens, usage.thought_tokens
+            "{} prompt{} + {} generated tokens ({} thought)",
+            usage.prompt_tokens,
+            cached(usage.cached_tokens),
+            usage.completion_tokens,
+            usage.thought_tokens
         ),
         format!("{:.2} s", report.wall_time.as_secs_f64()),
     ];
@@ -213,4 +216,12 @@ fn usage_line(
         parts.push(what);
     }
     format!("[{}]", parts.join(" · "))
+}
+
+/// Tokens that cost nothing are worth a word only if there are any.
+fn cached(tokens: u32) -> String {
+    match tokens {
+        0 => String::new(),
+        tokens => format!(" ({tokens} cached)"),
+    }
 }

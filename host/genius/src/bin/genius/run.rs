@@ -3,9 +3,9 @@
 use crate::bars::Bars;
 use crate::cli::RunArgs;
 use crate::output::Output;
-use crate::{exit, interrupt};
+use crate::{brain, exit, interrupt};
 use rusty_genius::core::{BrainstemOutput, GeniusError, SandboxError};
-use rusty_genius::cortex::{Pinky, PinkyConfig, SystemClock};
+use rusty_genius::cortex::{Backend, Pinky, PinkyConfig, SystemClock};
 use rusty_genius::stem::Observer;
 use rusty_genius::{Genius, Run};
 use std::io;
@@ -14,10 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) async fn run(args: RunArgs) -> ExitCode {
-    interrupt::or(work(args)).await
+    match args.brain.engine() {
+        Ok(brain) => interrupt::or(work(args, brain)).await,
+        Err(wrong) => exit::usage(&wrong, brain::HINT),
+    }
 }
 
-async fn work(args: RunArgs) -> Result<u8, GeniusError> {
+async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, GeniusError> {
     let mut pinky = PinkyConfig::default();
     if let Some(ms) = args.pinky_delay {
         pinky.delay = Duration::from_millis(ms);
@@ -29,6 +32,9 @@ async fn work(args: RunArgs) -> Result<u8, GeniusError> {
     if !args.quiet {
         builder = builder.observer(fetching());
     }
+    if let Some(brain) = brain {
+        builder = builder.backend(brain);
+    }
     if let Some(engine) = engine {
         builder = builder.engine(engine);
     }
@@ -36,6 +42,7 @@ async fn work(args: RunArgs) -> Result<u8, GeniusError> {
     let mut job = genius.job(&args.model)?;
     job.budget.wall_time = args.timeout;
     job.budget.memory = args.memory << 20;
+    job.grant.model.config = args.shape.config().or(&job.grant.model.config);
     let model = job.grant.model.clone();
     let guest = genius.guest(&args.guest).await?;
 
@@ -65,13 +72,17 @@ async fn work(args: RunArgs) -> Result<u8, GeniusError> {
     result.map(|()| 0)
 }
 
-/// Shows a model on its way, if one has to be fetched.
+/// Shows a model on its way: fetched, if it has to be, and then loaded.
 fn fetching() -> Observer {
     let bars = Mutex::new(Bars::new());
     Arc::new(move |output| {
-        if let BrainstemOutput::Asset { event, .. } = output {
-            let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
-            bars.show(event);
+        let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
+        match output {
+            BrainstemOutput::Asset { event, .. } => bars.show(event),
+            BrainstemOutput::LoadProgress { model, percent } => bars.load(model, *percent),
+            // The answer, or the error, begins a line.
+            BrainstemOutput::Loaded { .. } | BrainstemOutput::LoadFailed { .. } => bars.clear(),
+            _ => {}
         }
     })
 }

@@ -1,0 +1,106 @@
+//! Settings of the engine `brain`, which is llama.cpp. The flags are in every build, so that
+//! what they are for can be told where it is missing. The comments on them are help texts.
+
+use clap::Args;
+use rusty_genius::cortex::Backend;
+use std::sync::Arc;
+
+/// What to do where a flag is given and the engine is not there.
+pub(crate) const HINT: &str = "build with --features real-engine, or leave the flag out";
+
+/// Most threads that llama.cpp can have (`GGML_MAX_N_THREADS`); with more it aborts.
+const MOST_THREADS: i64 = 512;
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct BrainArgs {
+    /// Most memory that loaded models may take, all together: bytes, or 4GiB, 512MiB; no limit
+    /// if not said. Only llama.cpp heeds it
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory_limit: Option<u64>,
+
+    /// Threads that compute, 1 to 512; as many as the machine has if not said. Only llama.cpp
+    /// heeds it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS))]
+    threads: Option<u32>,
+
+    /// Most tokens of a conversation, 8192 if not said; less if the model was trained with
+    /// less. Only llama.cpp heeds it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    context: Option<u32>,
+}
+
+impl BrainArgs {
+    /// The engine with what is set, if anything is. Fails with words where this build has no
+    /// such engine: a limit that nobody keeps is worse than none.
+    pub(crate) fn engine(&self) -> Result<Option<Arc<dyn Backend>>, String> {
+        let Some(flag) = self.first() else {
+            return Ok(None);
+        };
+        brain(self)
+            .map(Some)
+            .ok_or_else(|| format!("{flag} is for llama.cpp, which this build does not have"))
+    }
+
+    fn first(&self) -> Option<&'static str> {
+        let flags = [
+            ("--memory-limit", self.memory_limit.is_some()),
+            ("--threads", self.threads.is_some()),
+            ("--context", self.context.is_some()),
+        ];
+        flags
+            .into_iter()
+            .find(|(_, set)| *set)
+            .map(|(flag, _)| flag)
+    }
+}
+
+#[cfg(feature = "real-engine")]
+fn brain(args: &BrainArgs) -> Option<Arc<dyn Backend>> {
+    use rusty_genius::cortex::{Brain, BrainConfig};
+    let default = BrainConfig::default();
+    Some(Arc::new(Brain::new(BrainConfig {
+        memory_limit: args.memory_limit.or(default.memory_limit),
+        threads: args.threads.unwrap_or(default.threads),
+        context: args.context.unwrap_or(default.context),
+        ..default
+    })))
+}
+
+#[cfg(not(feature = "real-engine"))]
+fn brain(_: &BrainArgs) -> Option<Arc<dyn Backend>> {
+    None
+}
+
+/// Bytes, more than none: a whole number, and a unit if it is followed by one.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 10] = [
+        ("", 1),
+        ("B", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    const FORM: &str = "give bytes, or a whole number with kB, MB, GB, TB, KiB, MiB, GiB or TiB: \
+                        4000000000, or 4GiB";
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let named = |(name, _): &(&str, u64)| name.eq_ignore_ascii_case(unit);
+    let (_, unit) = UNITS.into_iter().find(named).ok_or(FORM)?;
+    if number.is_empty() {
+        return Err(FORM.into());
+    }
+    let bytes = number.parse().ok().and_then(|n: u64| n.checked_mul(unit));
+    match bytes {
+        Some(0) => Err("give more than 0".into()),
+        Some(bytes) => Ok(bytes),
+        None => Err("it is more bytes than 64 bits can count".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
