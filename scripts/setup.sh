@@ -85,6 +85,31 @@ if ! setup_has_wasm_std && ! setup_has_debian_wasm; then
             "Debian, where rustup cannot download: apt-get install --no-install-recommends rustc-web rust-web-src wasi-libc"
 fi
 
+# --- for the scripts that need it: setup_llama, what llama.cpp is built with
+
+setup_has_libclang() {
+    # bindgen wants the library, and the headers that clang brings.
+    compgen -G "${LIBCLANG_PATH:-/nowhere}/libclang*" >/dev/null ||
+        { command -v clang >/dev/null &&
+            compgen -G "/usr/lib/llvm-*/lib/libclang*.so*" >/dev/null; } ||
+        { command -v clang >/dev/null && ldconfig -p 2>/dev/null | grep -q 'libclang[-.]'; } ||
+        xcode-select -p >/dev/null 2>&1
+}
+
+# Installs it where it can; false if it is not there then.
+setup_llama_quietly() {
+    { command -v cmake && command -v c++ && setup_has_libclang; } >/dev/null ||
+        setup_apt_install cmake g++ clang libclang-dev
+}
+
+setup_llama() {
+    setup_llama_quietly || setup_fail \
+        "cmake, a C++ compiler or libclang was not found; llama.cpp is built with them" \
+        "Debian: apt-get install cmake g++ clang libclang-dev" \
+        "Fedora: dnf install cmake gcc-c++ clang clang-devel" \
+        "macOS: brew install cmake; xcode-select --install"
+}
+
 # --- for the scripts that need them: setup_component clippy, setup_component rustfmt
 # With RUSTUP_AUTO_INSTALL=0 rustup ignores the components of rust-toolchain.toml in silence.
 
