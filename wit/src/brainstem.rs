@@ -1,69 +1,109 @@
 //! What the brainstem is asked, what it decides, and what it tells.
 //!
-//! A policy sees an [`Event`] and the [`State`] after it and answers [`Command`]s.
-//! Tokens never pass here: an answer goes from the engine straight to whoever asked.
+//! A policy is told an [`Event`], may look at the [`State`] after it and answers
+//! [`Command`]s. Tokens never pass here: an answer goes from the engine straight to whoever
+//! asked. The same words stand in `brainstem.wit`, for policies that are guests.
+
+mod event;
+mod state;
+mod strategy;
+
+pub use event::{Arrival, Command, Event, EventKind, EventKinds, Refusal, Rejection, Tuning};
+pub use state::{Budgets, ModelState, Residency, State};
+pub use strategy::CortexStrategy;
 
 use crate::{AssetEvent, GeniusError, ModelSpec, Usage};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Names a request within one host; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
-/// What happens to a model once nobody uses it.
-///
-/// In TOML: `"immediate"`, `"keep-alive"`, or `{ hibernate-after = "5m" }`.
+/// Names a model, as one engine loads it, within one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ModelId(pub u32);
+
+/// Names a guest within one host. One that was away for long may get a new number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GuestId(pub u32);
+
+/// Names a timer: the policy's own choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TimerId(pub u64);
+
+/// The priority of a request that asks for none.
+pub const DEFAULT_PRIORITY: u8 = 100;
+
+/// How a request is to be treated, besides what it asks of the model. Whoever runs a guest
+/// decides this, never the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CortexStrategy {
-    /// Unload at once.
-    Immediate,
-    /// Unload when it was idle for so long.
-    HibernateAfter(Duration),
-    /// Keep until the host ends.
-    KeepAlive,
+pub struct Terms {
+    /// Its place in the queue: higher first, then older first. Default
+    /// [`DEFAULT_PRIORITY`].
+    pub priority: u8,
+    /// How long, from now on, its answer is of use. In the queue it is then turned away, and
+    /// a generation that runs ends as failed. Default: for ever.
+    pub deadline: Option<Duration>,
+    /// What happens to the model after it, in place of what the manifest says.
+    pub keep_alive: Option<CortexStrategy>,
 }
 
-impl Default for CortexStrategy {
-    /// Five minutes, as other local hosts do.
+impl Default for Terms {
     fn default() -> Self {
-        Self::HibernateAfter(Duration::from_secs(300))
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum StrategyText {
-    Immediate,
-    HibernateAfter(String),
-    KeepAlive,
-}
-
-impl Serialize for CortexStrategy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Immediate => StrategyText::Immediate,
-            Self::HibernateAfter(ttl) => {
-                StrategyText::HibernateAfter(humantime::format_duration(*ttl).to_string())
-            }
-            Self::KeepAlive => StrategyText::KeepAlive,
+        Self {
+            priority: DEFAULT_PRIORITY,
+            deadline: None,
+            keep_alive: None,
         }
-        .serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for CortexStrategy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match StrategyText::deserialize(deserializer)? {
-            StrategyText::Immediate => Self::Immediate,
-            StrategyText::KeepAlive => Self::KeepAlive,
-            StrategyText::HibernateAfter(text) => Self::HibernateAfter(
-                humantime::parse_duration(&text)
-                    .map_err(|e| D::Error::custom(format!("{text:?} is no duration: {e}")))?,
-            ),
-        })
-    }
+/// A request as a policy sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its name.
+    pub id: RequestId,
+    /// Who asks.
+    pub guest: GuestId,
+    /// The model it is to run on.
+    pub model: ModelId,
+    /// Its place in the queue: higher first, then older first.
+    pub priority: u8,
+    /// Whether a policy let it run already; it then waits for its model, or for room.
+    pub admitted: bool,
+    /// Bytes of all turns.
+    pub prompt_bytes: u64,
+    /// Most tokens it may generate.
+    pub max_tokens: u32,
+    /// When it came, in the loop's time.
+    pub arrived: Duration,
+    /// When its answer is of no use any more, in the loop's time.
+    pub deadline: Option<Duration>,
+    /// What it asks for its model.
+    pub strategy: CortexStrategy,
+}
+
+/// A request that is new to the loop, before it has numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRequest {
+    /// Its name.
+    pub id: RequestId,
+    /// Who asks: the run's id.
+    pub guest: Arc<str>,
+    /// Names the load; see [`ModelSpec::load_key`].
+    pub model: Arc<str>,
+    /// Bytes of all turns.
+    pub prompt_bytes: u64,
+    /// The words of its turns, where a policy may see them.
+    pub prompt: Option<Arc<str>>,
+    /// Most tokens it may generate.
+    pub max_tokens: u32,
+    /// Priority and deadline.
+    pub terms: Terms,
+    /// What it asks for its model.
+    pub strategy: CortexStrategy,
 }
 
 /// What the world asks of the brainstem.
@@ -71,8 +111,8 @@ impl<'de> Deserialize<'de> for CortexStrategy {
 pub enum BrainstemInput {
     /// Somebody wants a generation.
     Request {
-        /// The request as policies see it.
-        request: Request,
+        /// The request.
+        request: NewRequest,
         /// The model, resolved.
         model: Box<ModelSpec>,
     },
@@ -89,9 +129,84 @@ pub enum BrainstemInput {
     Shutdown,
 }
 
+/// Who decided something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decider {
+    /// The policy that was chosen.
+    Policy,
+    /// The native one, in its place.
+    Fallback,
+    /// Nobody: the policy does not ask for events of this kind.
+    Nobody,
+}
+
+/// One event, and what was decided about it.
+///
+/// The state is not told with it, for it is what events and commands make of it: whoever has
+/// all steps from the beginning can compute it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// When, in the loop's time.
+    pub at: Duration,
+    /// What happened.
+    pub event: Event,
+    /// What was commanded, in order.
+    pub commands: Vec<Command>,
+    /// Who commanded it.
+    pub by: Decider,
+}
+
+/// What a policy did wrong. It is passed over for that step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyFault {
+    /// It trapped, or could not be called.
+    #[error("it trapped: {0}")]
+    Trapped(String),
+    /// It took too long.
+    #[error("it took longer than {}", humantime::format_duration(*.0))]
+    TooSlow(Duration),
+    /// It answered too many commands.
+    #[error("it answered more than {0} commands")]
+    Flood(usize),
+    /// It named something that it was never told of.
+    #[error("it answered nonsense: {0}")]
+    Nonsense(String),
+    /// It answered refusals with commands that were refused, time after time.
+    #[error("it repeated commands that were refused")]
+    Stubborn,
+}
+
 /// What the brainstem did: its journal.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BrainstemOutput {
+    /// An event, and what was decided about it. Before what is done about it.
+    Decided(Step),
+    /// A spec that a policy named was looked up.
+    Resolved {
+        /// The spec.
+        spec: String,
+        /// What names the load, [`ModelSpec::load_key`], and what the manifest asks for the
+        /// model; none if there is no such model.
+        found: Option<(Arc<str>, CortexStrategy)>,
+    },
+    /// A policy did something wrong and was passed over.
+    PolicyFailed {
+        /// The policy.
+        policy: Arc<str>,
+        /// What it did.
+        fault: PolicyFault,
+        /// Whether that was once too often, so that the native policy decides from now on.
+        replaced: bool,
+    },
+    /// Another policy decides from now on.
+    PolicyChanged {
+        /// The policy.
+        policy: Arc<str>,
+        /// How often it wants to be told of the time.
+        tick: Option<Duration>,
+    },
     /// A model is being loaded.
     Loading {
         /// What names the load: [`ModelSpec::load_key`].
@@ -117,7 +232,7 @@ pub enum BrainstemOutput {
         model: String,
         /// Bytes it holds.
         memory: u64,
-        /// How long the load took.
+        /// How long the load took, waiting for memory included.
         took: Duration,
     },
     /// A model could not be loaded.
@@ -129,6 +244,13 @@ pub enum BrainstemOutput {
     },
     /// A model was taken out of memory.
     Unloaded {
+        /// What names the load: [`ModelSpec::load_key`].
+        model: String,
+        /// How many of its sessions were saved and will go on where they stopped.
+        saved: usize,
+    },
+    /// A model's engine died, and the model with it.
+    EngineDied {
         /// What names the load: [`ModelSpec::load_key`].
         model: String,
     },
@@ -158,170 +280,4 @@ pub enum BrainstemOutput {
         /// Why.
         refusal: Refusal,
     },
-}
-
-/// A request as a policy sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// Its name.
-    pub id: RequestId,
-    /// Who asks: the run's id.
-    pub guest: String,
-    /// Names the load; see [`crate::ModelSpec::load_key`].
-    pub model: String,
-    /// Bytes of all turns.
-    pub prompt_bytes: u64,
-    /// Most tokens it may generate.
-    pub max_tokens: u32,
-    /// What the manifest asks for its model.
-    pub strategy: CortexStrategy,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Event {
-    /// A request waits for a decision.
-    RequestArrived(Request),
-    /// A model finished loading.
-    ModelLoaded(String),
-    /// A model could not be loaded; requests for it were answered with the error.
-    ModelFailed(String),
-    /// A generation began.
-    GenerationStarted(RequestId),
-    /// A generation ended, however it ended.
-    GenerationEnded(RequestId, Usage),
-    /// Nobody uses the model any more.
-    ModelIdle(String),
-    /// A timer the policy set for this model has come.
-    Timer(String),
-    /// The loop refused a command.
-    Refused(Command, Refusal),
-}
-
-/// What the loop shall do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
-    /// Bring a model into memory.
-    Load(String),
-    /// Take it out again. Refused while a generation uses it.
-    Unload(String),
-    /// Let the request run as soon as its model is loaded.
-    Admit(RequestId),
-    /// Turn the request away.
-    Reject(RequestId, Rejection),
-    /// Send [`Event::Timer`] after this long; replaces the timer the model has.
-    SetTimer(String, Duration),
-    /// Take the model's timer back.
-    ClearTimer(String),
-}
-
-/// Why the loop refused a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refusal {
-    /// No such request waits, or it was decided already.
-    UnknownRequest,
-    /// The model is not resident.
-    NotLoaded,
-    /// The model is loaded, or on its way.
-    AlreadyLoaded,
-    /// A generation uses the model.
-    InUse,
-}
-
-/// Why a policy turned a request away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rejection {
-    /// Too much is asked of the host now.
-    Busy,
-    /// The policy does not serve this model.
-    ModelRefused,
-    /// The prompt or its limits are too large.
-    TooLarge,
-}
-
-impl Rejection {
-    /// The reason, for people.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Self::Busy => "the host is busy",
-            Self::ModelRefused => "this model is not served",
-            Self::TooLarge => "the prompt or its limits are too large",
-        }
-    }
-}
-
-/// How far a model is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Residency {
-    /// Being loaded.
-    Loading,
-    /// In memory.
-    Resident,
-}
-
-/// A model the loop knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelState {
-    /// Its id.
-    pub model: String,
-    /// How far it is.
-    pub residency: Residency,
-    /// Bytes it holds.
-    pub memory: u64,
-    /// Generations that use it now.
-    pub users: u32,
-    /// What the manifest asked when it was last requested.
-    pub strategy: CortexStrategy,
-}
-
-/// What the loop knows, after the event.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// Time since the loop began.
-    pub now: Duration,
-    /// Models loading or resident, by id.
-    pub models: Vec<ModelState>,
-    /// Requests not yet running, oldest first.
-    pub waiting: Vec<Request>,
-}
-
-impl State {
-    /// The state of one model, if it is loading or resident.
-    pub fn model(&self, id: &str) -> Option<&ModelState> {
-        self.models.iter().find(|m| m.model == id)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Holder {
-        strategy: CortexStrategy,
-    }
-
-    #[test]
-    fn strategies_as_people_write_them() {
-        for (text, strategy) in [
-            ("strategy = 'immediate'", CortexStrategy::Immediate),
-            ("strategy = 'keep-alive'", CortexStrategy::KeepAlive),
-            (
-                "strategy = { hibernate-after = '1m 30s' }",
-                CortexStrategy::HibernateAfter(Duration::from_secs(90)),
-            ),
-        ] {
-            let holder: Holder = toml::from_str(text).unwrap();
-            assert_eq!(holder.strategy, strategy);
-            let again: Holder = toml::from_str(&toml::to_string(&holder).unwrap()).unwrap();
-            assert_eq!(again, holder);
-        }
-    }
-
-    #[test]
-    fn a_bad_duration_is_named() {
-        let error =
-            toml::from_str::<Holder>("strategy = { hibernate-after = 'soon' }").unwrap_err();
-        assert!(error.message().contains("soon"), "{error}");
-    }
 }

@@ -296,8 +296,14 @@ pub enum EngineError {
         /// What was asked, as a verb: `embed text`.
         operation: String,
     },
-    /// The policy turned the request away.
-    #[error("the policy refused the request for {model}: {reason}")]
+    /// The answer did not come before its deadline.
+    #[error("the answer was not there after {}", humantime::format_duration(*after))]
+    DeadlinePassed {
+        /// How long it might have taken.
+        after: Duration,
+    },
+    /// The policy, or a limit of the host, turned the request away.
+    #[error("the request for {model} was refused: {reason}")]
     Rejected {
         /// The model asked for.
         model: String,
@@ -374,6 +380,12 @@ pub enum SandboxError {
         /// What is wrong.
         reason: String,
     },
+    /// It is a policy that wants to see prompts, and nobody grants that.
+    #[error("{component} wants to see prompts, which nobody grants it")]
+    UngrantedPrompts {
+        /// The file or built-in name.
+        component: String,
+    },
     /// The guest said that its arguments are wrong.
     #[error("{component} does not take these arguments: {message}")]
     GuestUsage {
@@ -421,11 +433,17 @@ impl SandboxError {
                  numbers, and nothing else; build it without this import",
                 crate::WIT_PACKAGE
             )),
-            Self::MissingExport { .. } => Some(
-                "build the component for the world `workflow` (or `workflow-blocking`) of the \
-                 WIT package in wit/"
+            Self::MissingExport { export, .. } => Some(match export.as_str() {
+                "decide" | "configure" => {
+                    "build the component for the world `policy` of the WIT package in wit/".into()
+                }
+                _ => "build the component for the world `workflow` (or `workflow-blocking`) of \
+                      the WIT package in wit/"
                     .into(),
-            ),
+            }),
+            Self::UngrantedPrompts { .. } => {
+                Some("grant it with --policy-prompts, if it deserves that".into())
+            }
             Self::GuestUsage { .. } => {
                 Some("arguments for the guest stand after `--`, or after its name".into())
             }

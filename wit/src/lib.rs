@@ -15,7 +15,7 @@ mod manifest;
 mod spec;
 pub mod text;
 
-pub use brainstem::{BrainstemInput, BrainstemOutput, CortexStrategy};
+pub use brainstem::{BrainstemInput, BrainstemOutput, CortexStrategy, Terms};
 pub use config::{
     Behavior, ConfigError, Constraint, InferenceConfig, Mirostat, Overflow, PartialBehavior,
     PartialConfig, PartialSampling, Sampling, ThoughtMode,

@@ -39,6 +39,18 @@ impl Backend for Bytelm {
         true
     }
 
+    /// As many as the file has: its weights stay as they are in memory.
+    fn memory_needed<'a>(
+        &'a self,
+        request: &'a LoadRequest,
+    ) -> BoxFuture<'a, Result<Option<u64>, EngineError>> {
+        let files = request.weights.clone();
+        Box::pin(blocking::unblock(move || {
+            let sizes = files.iter().map(|file| Some(file.metadata().ok()?.len()));
+            Ok(sizes.sum())
+        }))
+    }
+
     fn load(&self, request: LoadRequest) -> BoxFuture<'_, Result<Arc<dyn Model>, EngineError>> {
         Box::pin(blocking::unblock(move || {
             let LoadRequest { model, weights, .. } = request;

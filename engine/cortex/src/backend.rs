@@ -127,6 +127,12 @@ pub trait Model: Send + Sync {
     /// Tokens one session can hold: prompt and answer together.
     fn context_length(&self) -> u32;
 
+    /// Why the model cannot be used any more, if it cannot: its engine died. Then it is
+    /// dropped, and loaded anew when it is asked for again.
+    fn fault(&self) -> Option<EngineError> {
+        None
+    }
+
     /// Opens a session with an empty cache. `guest` names who asks: a backend that serves
     /// several at once is fair to guests, not to sessions.
     fn open(&self, guest: &str) -> Result<Box<dyn ModelSession>, EngineError>;

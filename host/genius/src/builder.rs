@@ -5,15 +5,19 @@ use crate::{bundled, home};
 use facecrab::{Facecrab, catalog};
 use futures::FutureExt;
 use rusty_genius_bytelm::Bytelm;
+use rusty_genius_core::brainstem::Budgets;
 use rusty_genius_core::{
     GeniusError, ModelSpec, Observation, SandboxError, TestCase, UserManifest,
 };
 use rusty_genius_cortex::{Backend, Cortex, DEFAULT_ENGINE, SystemClock};
-use rusty_genius_sandbox::{COMPONENT_LIMIT, Guest, Job, Report, Sandbox, SandboxConfig};
-use rusty_genius_stem::{Observer, Policy, Stem, StrategyPolicy};
+use rusty_genius_sandbox::{
+    COMPONENT_LIMIT, Guest, Job, PolicyGuest, PolicyHost, PolicyOptions, Report, Sandbox,
+    SandboxConfig,
+};
+use rusty_genius_stem::{Observer, Policy, Recorder, Stem, StemConfig, StrategyPolicy};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Batches of a reply that may wait for their reader before the guest does.
 const REPLY_QUEUE: usize = 64;
@@ -24,11 +28,18 @@ pub struct Builder {
     backends: Vec<Arc<dyn Backend>>,
     manifest: Option<UserManifest>,
     facecrab: Option<Facecrab>,
-    policy: Box<dyn Policy>,
+    policy: Mind,
+    budgets: Budgets,
+    record: Option<PathBuf>,
     observer: Observer,
     scratch_root: Option<PathBuf>,
     cache: Cache,
     max_runs: Option<u32>,
+}
+
+enum Mind {
+    Native(Box<dyn Policy>),
+    Guest(String, PolicyOptions),
 }
 
 enum Cache {
@@ -44,7 +55,9 @@ impl Builder {
             backends: Vec::new(),
             manifest: None,
             facecrab: None,
-            policy: Box::new(StrategyPolicy),
+            policy: Mind::Native(Box::new(StrategyPolicy::default())),
+            budgets: Budgets::default(),
+            record: None,
             observer: Arc::new(|_| {}),
             scratch_root: None,
             cache: Cache::Home,
@@ -82,7 +95,28 @@ impl Builder {
 
     /// What decides about loading and admission. Default: [`StrategyPolicy`].
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
-        self.policy = Box::new(policy);
+        self.policy = Mind::Native(Box::new(policy));
+        self
+    }
+
+    /// A policy that is a guest, in place of a native one: a built-in one by name, or a
+    /// component file by path.
+    pub fn policy_guest(mut self, name: impl Into<String>, options: PolicyOptions) -> Self {
+        self.policy = Mind::Guest(name.into(), options);
+        self
+    }
+
+    /// What models, requests and generations may consume together. Default
+    /// [`Budgets::default`].
+    pub fn budgets(mut self, budgets: Budgets) -> Self {
+        self.budgets = budgets;
+        self
+    }
+
+    /// A new file in which each step of the policy is recorded, for
+    /// [`replay`](rusty_genius_stem::replay). Default none.
+    pub fn record(mut self, file: impl Into<PathBuf>) -> Self {
+        self.record = Some(file.into());
         self
     }
 
@@ -132,22 +166,134 @@ impl Builder {
         if let Some(engine) = &self.engine {
             cortex.backend(Some(engine))?;
         }
-        let stem = Stem::start_observed(Arc::new(cortex), facecrab, self.policy, self.observer);
-        let mut config = SandboxConfig::new(self.scratch_root.unwrap_or_else(home::scratch_root));
-        config.cache_dir = match self.cache {
-            Cache::Home => home::cache().map(|cache| cache.join("guests")),
+        let scratch_root = self.scratch_root.unwrap_or_else(home::scratch_root);
+        let cache = match self.cache {
+            Cache::Home => home::cache(),
             Cache::Off => None,
             Cache::In(dir) => Some(dir),
         };
+        let policies = Policies {
+            cache: cache.as_ref().map(|cache| cache.join("policies")),
+            host: OnceLock::new(),
+        };
+        let policy: Box<dyn Policy> = match self.policy {
+            Mind::Native(policy) => policy,
+            Mind::Guest(name, options) => Box::new(policies.load(&name, options)?),
+        };
+        let names = Arc::new(Names {
+            manifest,
+            engine: self.engine,
+        });
+        let mut stem = StemConfig {
+            budgets: self.budgets,
+            hibernation: Some(scratch_root.clone()),
+            observer: self.observer,
+            ..StemConfig::default()
+        };
+        let resolve = names.clone();
+        stem.resolve = Some(Arc::new(move |name| resolve.model(name)));
+        if let Some(file) = self.record {
+            let recorder = Recorder::create(&file, self.budgets, policy.name(), policy.tick());
+            let recorder = recorder.map_err(|e| SandboxError::Host {
+                what: format!("recording to {}", file.display()),
+                reason: e.to_string(),
+            })?;
+            let hear = stem.observer;
+            stem.observer = Arc::new(move |output| {
+                recorder.hear(output);
+                hear(output);
+            });
+            stem.observe_steps = true;
+        }
+        let stem = Stem::start_with(Arc::new(cortex), facecrab, policy, stem);
+        let mut config = SandboxConfig::new(scratch_root);
+        config.cache_dir = cache.map(|cache| cache.join("guests"));
         if let Some(runs) = self.max_runs {
             config.max_runs = runs;
         }
         Ok(Genius {
             sandbox: Sandbox::new(config, stem.clone())?,
+            policies: Arc::new(policies),
             stem,
-            manifest: Arc::new(manifest),
-            engine: self.engine,
+            names,
         })
+    }
+}
+
+/// What names mean: models, and the engines they run on.
+struct Names {
+    manifest: UserManifest,
+    engine: Option<String>,
+}
+
+impl Names {
+    fn model(&self, name: &str) -> Result<ModelSpec, GeniusError> {
+        let mut spec = self.manifest.resolve(self.or_default(name))?;
+        if let Some(engine) = &self.engine {
+            spec.engine = Some(engine.clone());
+        }
+        if spec.engine.is_none() {
+            let own = bundled::engine(&spec.source);
+            spec.engine = Some(own.unwrap_or(DEFAULT_ENGINE).to_owned());
+        }
+        Ok(spec)
+    }
+
+    fn or_default<'a>(&'a self, name: &'a str) -> &'a str {
+        match name {
+            "" => self.manifest.defaults.model.as_deref(),
+            name => Some(name),
+        }
+        .unwrap_or(bundled::DEFAULT_MODEL)
+    }
+}
+
+/// Policies that are guests, and where they run: set up when the first one is asked for.
+pub struct Policies {
+    cache: Option<PathBuf>,
+    host: OnceLock<PolicyHost>,
+}
+
+impl Policies {
+    /// Where the user's compiled policies are kept.
+    pub fn from_home() -> Self {
+        Self {
+            cache: home::cache().map(|cache| cache.join("policies")),
+            host: OnceLock::new(),
+        }
+    }
+
+    /// Loads a policy: a built-in one by name, or a component file by path. Blocks while it
+    /// compiles.
+    ///
+    /// Errors: [`SandboxError::NoSuchGuest`], and what [`PolicyHost::load`] says.
+    pub fn load(&self, name: &str, options: PolicyOptions) -> Result<PolicyGuest, SandboxError> {
+        let host = match self.host.get() {
+            Some(host) => host,
+            None => {
+                let host = PolicyHost::new(self.cache.as_deref())?;
+                self.host.get_or_init(|| host)
+            }
+        };
+        if let Some(guest) = rusty_genius_guests::find(name) {
+            return host.load(guest.name, guest.bytes, options);
+        }
+        let kind = rusty_genius_guests::Kind::Policy;
+        let bytes =
+            read_component(Path::new(name)).map_err(|reason| no_such(name, reason, kind))?;
+        host.load(name, &bytes, options)
+    }
+}
+
+fn no_such(name: &str, reason: String, kind: rusty_genius_guests::Kind) -> SandboxError {
+    let known = rusty_genius_guests::all().iter();
+    SandboxError::NoSuchGuest {
+        name: name.to_owned(),
+        reason,
+        known: known
+            .filter(|guest| guest.kind == kind)
+            .map(|guest| guest.name.to_owned())
+            .collect(),
     }
 }
 
@@ -155,9 +301,9 @@ impl Builder {
 #[derive(Clone)]
 pub struct Genius {
     sandbox: Sandbox,
+    policies: Arc<Policies>,
     stem: Stem,
-    manifest: Arc<UserManifest>,
-    engine: Option<String>,
+    names: Arc<Names>,
 }
 
 impl Genius {
@@ -175,44 +321,36 @@ impl Genius {
         }
         let path = PathBuf::from(name);
         let bytes = blocking::unblock(move || read_component(&path)).await;
-        let bytes = bytes.map_err(|reason| SandboxError::NoSuchGuest {
-            name: name.to_owned(),
-            reason,
-            known: rusty_genius_guests::all()
-                .iter()
-                .map(|guest| guest.name.to_owned())
-                .collect(),
-        })?;
+        let kind = rusty_genius_guests::Kind::Workflow;
+        let bytes = bytes.map_err(|reason| no_such(name, reason, kind))?;
         Ok(self.sandbox.load(name, bytes).await?)
     }
 
     /// Resolves a model: a name of the manifest, or a spec; the empty string is the
     /// default model.
     pub fn model(&self, name: &str) -> Result<ModelSpec, GeniusError> {
-        let name = self.name_or_default(name);
-        let mut spec = self.manifest.resolve(name)?;
-        if let Some(engine) = &self.engine {
-            spec.engine = Some(engine.clone());
-        }
-        if spec.engine.is_none() {
-            let own = bundled::engine(&spec.source);
-            spec.engine = Some(own.unwrap_or(DEFAULT_ENGINE).to_owned());
-        }
-        Ok(spec)
+        self.names.model(name)
     }
 
-    fn name_or_default<'a>(&'a self, name: &'a str) -> &'a str {
-        match name {
-            "" => self.manifest.defaults.model.as_deref(),
-            name => Some(name),
-        }
-        .unwrap_or(bundled::DEFAULT_MODEL)
+    /// Loads a policy and lets it decide from now on. Nothing that runs or waits is lost. If
+    /// it cannot be loaded, the one before goes on.
+    ///
+    /// Errors: as [`Policies::load`].
+    pub async fn change_policy(
+        &self,
+        name: &str,
+        options: PolicyOptions,
+    ) -> Result<(), GeniusError> {
+        let (policies, name) = (self.policies.clone(), name.to_owned());
+        let policy = blocking::unblock(move || policies.load(&name, options)).await?;
+        self.stem.change_policy(policy);
+        Ok(())
     }
 
     /// A job on this model with the default budget.
     pub fn job(&self, model: &str) -> Result<Job, GeniusError> {
         let mut job = Job::new(self.model(model)?);
-        job.grant.model_name = Some(self.name_or_default(model).to_owned());
+        job.grant.model_name = Some(self.names.or_default(model).to_owned());
         Ok(job)
     }
 

@@ -24,7 +24,7 @@ pub mod bundled;
 mod home;
 mod run;
 
-pub use builder::{Builder, Genius};
+pub use builder::{Builder, Genius, Policies};
 pub use bundled::DEFAULT_MODEL;
 pub use run::{Outcome, Run};
 

@@ -78,7 +78,7 @@ fn token_out(token: core::TokenLogprob) -> types::TokenLogprob {
     }
 }
 
-fn usage_out(usage: core::Usage) -> types::Usage {
+pub(crate) fn usage_out(usage: core::Usage) -> types::Usage {
     types::Usage {
         prompt_tokens: usage.prompt_tokens,
         cached_tokens: usage.cached_tokens,
@@ -109,6 +109,7 @@ fn engine_out(error: &EngineError) -> types::EngineError {
         EngineError::InvalidConstraint { .. } => types::EngineError::InvalidConstraint,
         EngineError::Unsupported { .. } => types::EngineError::Unsupported,
         EngineError::Rejected { .. } => types::EngineError::Rejected,
+        EngineError::DeadlinePassed { .. } => types::EngineError::DeadlinePassed,
         _ => types::EngineError::BackendFailed,
     }
 }
@@ -268,6 +269,7 @@ fn engine_name(error: types::EngineError) -> &'static str {
         types::EngineError::InvalidConstraint => "invalid-constraint",
         types::EngineError::Unsupported => "unsupported",
         types::EngineError::Rejected => "rejected",
+        types::EngineError::DeadlinePassed => "deadline-passed",
         types::EngineError::BackendFailed => "backend-failed",
     }
 }

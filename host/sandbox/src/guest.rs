@@ -21,6 +21,10 @@ pub enum Export {
     Run,
     /// `run-case`, of the world `scenario`.
     RunCase,
+    /// `configure`, of the world `policy`.
+    Configure,
+    /// `decide`, of the world `policy`.
+    Decide,
 }
 
 impl Export {
@@ -29,7 +33,62 @@ impl Export {
         match self {
             Self::Run => "run",
             Self::RunCase => "run-case",
+            Self::Configure => "configure",
+            Self::Decide => "decide",
         }
+    }
+}
+
+fn exports(component: &Component, export: Export) -> bool {
+    let ty = component.component_type();
+    ty.get_export(component.engine(), export.name())
+        .is_some_and(|item| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+}
+
+/// Refuses a component without this entry point, and says what it is instead.
+pub(crate) fn check_export(
+    name: &str,
+    component: &Component,
+    export: Export,
+) -> Result<(), SandboxError> {
+    if exports(component, export) {
+        return Ok(());
+    }
+    const WORLDS: [(Export, &str); 3] = [
+        (
+            Export::RunCase,
+            "it is a test scenario, run by the fixture runner",
+        ),
+        (Export::Run, "it is a workflow, run by `genius run`"),
+        (
+            Export::Decide,
+            "it is a policy, chosen with `genius run --policy`",
+        ),
+    ];
+    let other = WORLDS.iter().find(|(other, _)| exports(component, *other));
+    let ty = component.component_type();
+    let there: Vec<String> = ty
+        .exports(component.engine())
+        .map(|(name, _)| format!("`{}`", plain(name)))
+        .collect();
+    let reason = match (other, there.as_slice()) {
+        (Some((_, what)), _) => (*what).to_owned(),
+        (None, []) => "it exports nothing".into(),
+        (None, names) => format!("it exports {}", names.join(", ")),
+    };
+    Err(SandboxError::MissingExport {
+        component: name.to_owned(),
+        export: export.name().to_owned(),
+        reason,
+    })
+}
+
+/// Its imports are known by name, and cannot be linked: they must be of another type.
+pub(crate) fn unfit(name: &str, error: &wasmtime::Error) -> SandboxError {
+    SandboxError::NotAComponent {
+        component: name.to_owned(),
+        reason: format!("its imports do not fit the host's: {}", chain(error)),
+        hint: format!("build it against the WIT of {WIT_PACKAGE} in wit/"),
     }
 }
 
@@ -58,15 +117,9 @@ impl Guest {
         linker: &Linker<Ctx>,
         cached: bool,
     ) -> Result<Self, SandboxError> {
-        check_imports(name, component)?;
-        let pre = linker.instantiate_pre(component).map_err(|e| {
-            // Every import is known by name: its type must be another.
-            SandboxError::NotAComponent {
-                component: name.to_owned(),
-                reason: format!("its imports do not fit the host's: {}", chain(&e)),
-                hint: format!("build it against the WIT of {WIT_PACKAGE} in wit/"),
-            }
-        })?;
+        check_imports(name, component, granted_import)?;
+        let pre = linker.instantiate_pre(component);
+        let pre = pre.map_err(|e| unfit(name, &e))?;
         Ok(Self {
             name: name.into(),
             pre,
@@ -76,34 +129,11 @@ impl Guest {
 
     /// Whether the guest has this entry point.
     pub fn exports(&self, export: Export) -> bool {
-        let component = self.pre.component();
-        let ty = component.component_type();
-        ty.get_export(component.engine(), export.name())
-            .is_some_and(|item| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+        exports(self.pre.component(), export)
     }
 
     pub(crate) fn check_export(&self, export: Export) -> Result<(), SandboxError> {
-        if self.exports(export) {
-            return Ok(());
-        }
-        let component = self.pre.component();
-        let ty = component.component_type();
-        let there: Vec<String> = ty
-            .exports(component.engine())
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
-        let reason = match there.as_slice() {
-            [] => "it exports nothing".into(),
-            _ if export == Export::Run && self.exports(Export::RunCase) => {
-                "it is a test scenario, run by the fixture runner".into()
-            }
-            names => format!("it exports {}", names.join(", ")),
-        };
-        Err(SandboxError::MissingExport {
-            component: self.name.to_string(),
-            export: export.name().to_owned(),
-            reason,
-        })
+        check_export(&self.name, self.pre.component(), export)
     }
 }
 
@@ -203,14 +233,22 @@ fn plain(text: &str) -> String {
     line
 }
 
-/// Refuses imports that nobody grants, each with its reason.
-fn check_imports(name: &str, component: &Component) -> Result<(), SandboxError> {
+/// Refuses imports that are not granted, each with its reason.
+pub(crate) fn check_imports(
+    name: &str,
+    component: &Component,
+    refused: fn(&str) -> Option<String>,
+) -> Result<(), SandboxError> {
     let ty = component.component_type();
-    for (import, _) in ty.imports(component.engine()) {
-        if let Some(reason) = ungranted(import) {
+    for (import, item) in ty.imports(component.engine()) {
+        // A type that the world uses is the interface's, and gives nothing by itself.
+        if matches!(item.ty, ComponentItem::Type(_) | ComponentItem::Resource(_)) {
+            continue;
+        }
+        if let Some(reason) = refused(import) {
             return Err(SandboxError::UngrantedImport {
                 component: name.to_owned(),
-                import: import.to_owned(),
+                import: plain(import),
                 reason,
             });
         }
@@ -218,8 +256,31 @@ fn check_imports(name: &str, component: &Component) -> Result<(), SandboxError> 
     Ok(())
 }
 
-/// Why an import is not granted; `None` where it is.
-fn ungranted(import: &str) -> Option<String> {
+/// Why a workflow or a scenario does not get an import; `None` where it does.
+fn granted_import(import: &str) -> Option<String> {
+    ungranted(import, |interface| match interface {
+        "types" | "cortex" | "cortex-blocking" | "facecrab" | "reply" | "journal" | "scenarios" => {
+            None
+        }
+        "brainstem" => Some("only policies get it"),
+        "tools" => Some("this version of the host grants it to nobody yet"),
+        _ => Some("the contract has no interface of that name"),
+    })
+}
+
+/// Why a policy does not get an import; `None` where it does.
+pub(crate) fn policy_import(import: &str) -> Option<String> {
+    ungranted(import, |interface| match interface {
+        "types" | "brainstem" | "journal" => None,
+        "cortex" | "cortex-blocking" | "facecrab" | "reply" | "scenarios" | "tools" => {
+            Some("a policy decides by commands, and has no hands of its own")
+        }
+        _ => Some("the contract has no interface of that name"),
+    })
+}
+
+/// Why an import is not granted; `own` says it of the contract's interfaces.
+fn ungranted(import: &str, own: impl Fn(&str) -> Option<&'static str>) -> Option<String> {
     let (path, version) = match import.split_once('@') {
         Some((path, version)) => (path, version),
         None => (import, ""),
@@ -231,12 +292,7 @@ fn ungranted(import: &str) -> Option<String> {
         "rusty-genius:genius" if format!("{package}@{version}") != WIT_PACKAGE => Some(format!(
             "it was built against version {version} of the contract, this host serves {WIT_PACKAGE}"
         )),
-        "rusty-genius:genius" => match interface {
-            "types" | "cortex" | "cortex-blocking" | "facecrab" | "reply" | "journal"
-            | "scenarios" => None,
-            "tools" => Some("this version of the host grants it to nobody yet".into()),
-            _ => Some("the contract has no interface of that name".into()),
-        },
+        "rusty-genius:genius" => own(interface).map(str::to_owned),
         "wasi:cli" | "wasi:clocks" | "wasi:filesystem" | "wasi:io" | "wasi:random"
         | "wasi:sockets" => match version.starts_with("0.2.") {
             true => None,
@@ -295,10 +351,22 @@ mod tests {
             ("acme:door/key", "does not know"),
             ("open-sesame", "bare functions"),
         ] {
-            let reason = ungranted(import).unwrap();
+            let reason = granted_import(import).unwrap();
             assert!(reason.contains(why), "{import}: {reason}");
         }
-        assert_eq!(ungranted("rusty-genius:genius/cortex@0.1.0"), None);
-        assert_eq!(ungranted("wasi:filesystem/types@0.2.6"), None);
+        assert_eq!(granted_import("rusty-genius:genius/cortex@0.1.0"), None);
+        assert_eq!(granted_import("wasi:filesystem/types@0.2.6"), None);
+    }
+
+    #[test]
+    fn a_policy_gets_less() {
+        assert_eq!(policy_import("rusty-genius:genius/brainstem@0.1.0"), None);
+        assert_eq!(policy_import("rusty-genius:genius/journal@0.1.0"), None);
+        for import in ["cortex", "facecrab", "reply", "tools"] {
+            let reason = policy_import(&format!("rusty-genius:genius/{import}@0.1.0"));
+            assert!(reason.unwrap().contains("no hands"), "{import}");
+        }
+        let brainstem = granted_import("rusty-genius:genius/brainstem@0.1.0");
+        assert!(brainstem.unwrap().contains("only policies"));
     }
 }

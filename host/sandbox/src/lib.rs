@@ -11,6 +11,8 @@
 //! those of its own export, no environment, no stdio, no sockets, no name lookup. Clocks
 //! and random numbers are the host's own.
 //!
+//! A policy ([`PolicyGuest`]) gets less: the journal, and the state it is asked about.
+//!
 //! # What this does not protect against
 //!
 //! Side channels (timing, caches), faults in Wasmtime or in a native engine, what a
@@ -23,6 +25,7 @@ mod cache;
 mod convert;
 mod guest;
 mod host;
+mod policy;
 mod run;
 mod sandbox;
 mod scratch;
@@ -30,6 +33,7 @@ mod ticker;
 
 pub use budget::Budget;
 pub use guest::{COMPONENT_LIMIT, Export, Guest};
+pub use policy::{PolicyGuest, PolicyHost, PolicyOptions};
 pub use run::{Grant, Job, Report};
 pub use sandbox::{Sandbox, SandboxConfig};
 pub use scratch::Scratch;

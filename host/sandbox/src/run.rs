@@ -11,7 +11,7 @@ use async_channel::Sender;
 use futures::future::{Either, select};
 use rusty_genius_core::{
     BudgetResource, Fragment, GeniusError, ModelSource, ModelSpec, Note, Observation, SandboxError,
-    TestCase, Usage,
+    Terms, TestCase, Usage,
 };
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct Grant {
     pub model: ModelSpec,
     /// The name a manifest gives the model, which the guest may use as well.
     pub model_name: Option<String>,
+    /// Priority and deadline of its requests, and what happens to the model afterwards.
+    pub terms: Terms,
 }
 
 impl Grant {
@@ -65,6 +67,7 @@ impl Job {
             grant: Grant {
                 model,
                 model_name: None,
+                terms: Terms::default(),
             },
             budget: Budget::default(),
             reply: None,
@@ -383,6 +386,7 @@ mod tests {
             let grant = Grant {
                 model: ModelSpec::new(ModelSource::parse(source).unwrap()),
                 model_name: name.map(str::to_owned),
+                terms: Terms::default(),
             };
             grant.guest_name()
         };

@@ -9,8 +9,12 @@ use rusty_genius_core::SandboxError;
 use rusty_genius_stem::Stem;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often a running guest is interrupted to see whether its time is up.
+const TICK: Duration = Duration::from_millis(10);
 
 /// How the host is set up.
 #[derive(Debug, Clone)]
@@ -72,7 +76,7 @@ impl Sandbox {
             Some(dir) => Cache::open(dir, &engine)?,
             None => None,
         };
-        let ticker = Ticker::start(&engine).map_err(|e| failed(e.into()))?;
+        let ticker = Ticker::start(&engine, TICK).map_err(|e| failed(e.into()))?;
         Ok(Self(Arc::new(Inner {
             engine,
             linker,

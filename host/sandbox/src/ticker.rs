@@ -1,44 +1,49 @@
 //! The engine's epoch clock.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, LockResult, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wasmtime::{Engine, EngineWeak};
 
-/// How often a running guest is interrupted to see whether its time is up.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// How many ticks the clock goes on for after the last guest: one that is called often does
+/// not wake the thread each time.
+const LINGER: u32 = 20;
 
-/// Advances the epoch of an engine while guests run, and sleeps while none does.
+/// Advances the epoch of an engine while guests run, and sleeps when none does.
 pub(crate) struct Ticker(Arc<Shared>);
 
 struct Shared {
+    /// Guests that run, and how often one began.
     runs: AtomicUsize,
-    state: Mutex<State>,
+    begun: AtomicUsize,
+    /// Whether the thread sleeps until somebody wakes it.
+    asleep: AtomicBool,
+    stopped: Mutex<bool>,
     wake: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    stopped: bool,
-}
-
 impl Ticker {
-    pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
+    /// A clock with this tick.
+    pub(crate) fn start(engine: &Engine, tick: Duration) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             runs: AtomicUsize::new(0),
-            state: Mutex::default(),
+            begun: AtomicUsize::new(0),
+            asleep: AtomicBool::new(false),
+            stopped: Mutex::new(false),
             wake: Condvar::new(),
         });
         let (engine, inner) = (engine.weak(), shared.clone());
         std::thread::Builder::new()
             .name("genius-epoch".into())
-            .spawn(move || tick(&engine, &inner))?;
+            .spawn(move || run(&engine, &inner, tick))?;
         Ok(Self(shared))
     }
 
     /// Keeps the clock going until the guard is dropped.
     pub(crate) fn running(&self) -> Running {
-        if self.0.runs.fetch_add(1, Ordering::AcqRel) == 0 {
+        self.0.runs.fetch_add(1, Ordering::SeqCst);
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        if self.0.asleep.load(Ordering::SeqCst) {
             // The lock makes sure that the thread either sees the count or the wake-up.
             drop(lock(&self.0));
             self.0.wake.notify_one();
@@ -47,33 +52,43 @@ impl Ticker {
     }
 }
 
-fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, State> {
-    shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(shared: &Shared) -> MutexGuard<'_, bool> {
+    unpoisoned(shared.stopped.lock())
 }
 
-fn tick(engine: &EngineWeak, shared: &Shared) {
-    let mut state = lock(shared);
-    while !state.stopped {
-        state = if shared.runs.load(Ordering::Acquire) == 0 {
-            shared.wake.wait(state)
+fn run(engine: &EngineWeak, shared: &Shared, tick: Duration) {
+    let mut stopped = lock(shared);
+    let (mut idle, mut begun) = (0, 0);
+    while !*stopped {
+        let seen = shared.begun.load(Ordering::SeqCst);
+        let busy = seen != begun || shared.runs.load(Ordering::SeqCst) > 0;
+        begun = seen;
+        idle = if busy { 0 } else { idle + 1 };
+        if idle > LINGER {
+            shared.asleep.store(true, Ordering::SeqCst);
+            // Whoever began before that was seen does not wake anybody.
+            if shared.begun.load(Ordering::SeqCst) == begun {
+                stopped = unpoisoned(shared.wake.wait(stopped));
+            }
+            shared.asleep.store(false, Ordering::SeqCst);
+            idle = 0;
         } else {
+            stopped = unpoisoned(shared.wake.wait_timeout(stopped, tick)).0;
             let Some(engine) = engine.upgrade() else {
                 return;
             };
             engine.increment_epoch();
-            shared
-                .wake
-                .wait_timeout(state, TICK)
-                .map(|(s, _)| s)
-                .map_err(|e| PoisonError::new(e.into_inner().0))
         }
-        .unwrap_or_else(PoisonError::into_inner);
     }
+}
+
+fn unpoisoned<T>(result: LockResult<T>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        lock(&self.0).stopped = true;
+        *lock(&self.0) = true;
         self.0.wake.notify_one();
     }
 }
@@ -83,6 +98,6 @@ pub(crate) struct Running(Arc<Shared>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.runs.fetch_sub(1, Ordering::AcqRel);
+        self.0.runs.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,35 +1,36 @@
-//! The loop: messages, finished loads and timers in; policy commands executed.
+//! The loop: messages, finished work and timers in; what was decided, done.
 
-use crate::ledger::{Effect, Ledger};
+use crate::freezer::Freezer;
+use crate::ledger::Found;
+use crate::machine::{Hands, Machine};
 use crate::policy::Policy;
-use crate::stem::{Ending, Lease, Loaded, Observer};
+use crate::stem::{Ending, Lease, Loaded, StemConfig};
 use async_channel::{Receiver, WeakSender};
 use facecrab::Facecrab;
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, FutureExt, pending};
 use futures::stream::{FuturesUnordered, StreamExt};
-use rusty_genius_core::brainstem::{Event, Rejection, RequestId};
+use rusty_genius_core::brainstem::{ModelId, Rejection, RequestId, State, Step, Tuning};
 use rusty_genius_core::{
     AssetEvent, BrainstemInput, BrainstemOutput, EngineError, GeniusError, ModelSpec,
     ProtocolError, Usage,
 };
-use rusty_genius_cortex::{Clock, Cortex, LoadRequest, Model, Progress};
-use std::collections::{BTreeMap, VecDeque};
+use rusty_genius_cortex::{Backend, Clock, Cortex, LoadRequest, Model, Progress};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Most refusals that one message, load or timer may lead to: a policy that answers
-/// each with another bad command stops here. Its other commands still count.
-const REFUSALS_LIMIT: usize = 64;
-/// Most commands taken from one answer of a policy.
-const COMMANDS_LIMIT: usize = 1024;
+/// Specs kept of models that are not here.
+const SPECS_LIMIT: usize = 8192;
 
 pub(crate) type Reply = oneshot::Sender<Result<Lease, GeniusError>>;
 
-pub(crate) struct Message {
-    pub(crate) input: BrainstemInput,
-    /// Where a request is answered; `None` for every other input.
-    pub(crate) reply: Option<Reply>,
+pub(crate) enum Message {
+    /// `reply` is where a request is answered; `None` for every other input.
+    Input(BrainstemInput, Option<Reply>),
+    /// Another policy decides from now on.
+    Policy(Box<dyn Policy>),
 }
 
 /// The loop's end of the channel.
@@ -45,29 +46,28 @@ impl Drop for Inbox {
 }
 
 struct Pending {
-    model: Box<ModelSpec>,
+    model: Arc<str>,
     reply: Reply,
 }
 
-struct Finished {
-    model: String,
-    took: Duration,
-    result: Result<Arc<dyn Model>, GeniusError>,
+/// A model whose files are here and looked at.
+struct Measured {
+    backend: Arc<dyn Backend>,
+    request: LoadRequest,
+}
+
+/// Work that was done aside.
+enum Done {
+    Measured(ModelId, Result<(Measured, Option<u64>), GeniusError>),
+    Loaded(ModelId, Result<Arc<dyn Model>, GeniusError>),
+    Hibernated(ModelId, usize),
 }
 
 pub(crate) struct EventLoop {
-    cortex: Arc<Cortex>,
-    facecrab: Facecrab,
-    policy: Box<dyn Policy>,
-    observer: Observer,
-    inbox: WeakSender<Message>,
-    clock: Arc<dyn Clock>,
-    started: Duration,
-    ledger: Ledger,
-    pending: BTreeMap<RequestId, Pending>,
-    resident: BTreeMap<String, Arc<Loaded>>,
-    loads: FuturesUnordered<BoxFuture<'static, Finished>>,
-    events: VecDeque<Event>,
+    machine: Machine,
+    world: World,
+    /// Whether whoever asks is to send the words of his prompt.
+    prompts: Arc<AtomicBool>,
     closing: bool,
 }
 
@@ -76,32 +76,39 @@ impl EventLoop {
         cortex: Arc<Cortex>,
         facecrab: Facecrab,
         policy: Box<dyn Policy>,
-        observer: Observer,
+        config: StemConfig,
         inbox: WeakSender<Message>,
+        prompts: Arc<AtomicBool>,
     ) -> Self {
         let clock = cortex.clock().clone();
         Self {
-            cortex,
-            facecrab,
-            policy,
-            observer,
-            inbox,
-            started: clock.now(),
-            clock,
-            ledger: Ledger::default(),
-            pending: BTreeMap::new(),
-            resident: BTreeMap::new(),
-            loads: FuturesUnordered::new(),
-            events: VecDeque::new(),
+            machine: Machine::new(config.budgets, policy),
+            world: World {
+                cortex,
+                facecrab,
+                started: clock.now(),
+                clock,
+                freezer: config.hibernation.clone().map(Freezer::new),
+                config,
+                inbox,
+                specs: HashMap::new(),
+                pending: BTreeMap::new(),
+                running: BTreeMap::new(),
+                models: BTreeMap::new(),
+                work: FuturesUnordered::new(),
+            },
+            prompts,
             closing: false,
         }
     }
 
     /// Runs until nobody holds a handle, or until nothing runs after a shutdown.
     pub(crate) async fn run(mut self, inbox: Inbox) {
-        while !(self.closing && self.ledger.at_rest()) {
-            let mut timer = match self.ledger.next_timer() {
-                Some(at) => self.clock.sleep(at.saturating_sub(self.now())),
+        while !(self.closing && self.machine.at_rest()) {
+            let sees = self.machine.sees_prompts();
+            self.prompts.store(sees, Ordering::Relaxed);
+            let mut timer = match self.machine.next_due() {
+                Some(at) => self.world.sleep_until(at),
                 None => pending().boxed(),
             }
             .fuse();
@@ -110,257 +117,386 @@ impl EventLoop {
                     Ok(message) => self.hear(message),
                     Err(_) => break,
                 },
-                finished = self.loads.select_next_some() => self.finish_load(finished),
+                done = self.world.work.select_next_some() => self.finish(done),
                 () = timer => {
-                    let due = self.ledger.due(self.now());
-                    self.events.extend(due.into_iter().map(Event::Timer));
+                    self.machine.set_now(self.world.now());
+                    self.machine.wake(&mut self.world);
                 }
             }
             drop(timer);
-            self.settle().await;
             // A policy can keep the loop busy for ever: others get their turn.
             async_std::task::yield_now().await;
         }
-        for model in self.resident.keys().cloned().collect::<Vec<_>>() {
-            self.unload(model);
+        let resident = |here: &&Here| matches!(here.stage, Stage::Resident(_));
+        let models = self.world.models.values().filter(resident);
+        for id in models.map(|here| here.id).collect::<Vec<_>>() {
+            self.world.unload(id);
         }
     }
 
-    fn now(&self) -> Duration {
-        self.clock.now().saturating_sub(self.started)
-    }
-
     fn hear(&mut self, message: Message) {
-        match (message.input, message.reply) {
-            (BrainstemInput::Request { request, model }, Some(reply)) => {
+        self.machine.set_now(self.world.now());
+        match message {
+            Message::Policy(policy) => self.machine.change_policy(policy, &mut self.world),
+            Message::Input(BrainstemInput::Request { request, model }, Some(reply)) => {
                 if self.closing {
                     let _ = reply.send(Err(ProtocolError::Closed("the brainstem").into()));
                     return;
                 }
-                self.pending.insert(request.id, Pending { model, reply });
-                self.ledger.arrive(request.clone());
-                self.events.push_back(Event::RequestArrived(request));
+                self.world.expect(&request.model, *model, request.id, reply);
+                self.machine.arrive(request, &mut self.world);
             }
-            (BrainstemInput::Cancel(id), _) => drop(self.take_back(id)),
-            (BrainstemInput::Ended { id, usage }, _) => self.end(id, usage),
-            (BrainstemInput::Shutdown, _) => {
+            Message::Input(BrainstemInput::Cancel(id), _) => self.take_back(id),
+            Message::Input(BrainstemInput::Ended { id, usage }, _) => self.end(id, usage),
+            Message::Input(BrainstemInput::Shutdown, _) => {
                 self.closing = true;
-                for id in self.pending.keys().copied().collect::<Vec<_>>() {
-                    if let Some(reply) = self.take_back(id) {
-                        let _ = reply.send(Err(ProtocolError::Closed("the brainstem").into()));
-                    }
+                for id in self.world.pending.keys().copied().collect::<Vec<_>>() {
+                    let error = ProtocolError::Closed("the brainstem").into();
+                    self.world.answer(id, Err(error));
+                    self.take_back(id);
                 }
             }
             // A request nobody waits for.
-            (BrainstemInput::Request { .. }, None) => {}
+            Message::Input(BrainstemInput::Request { .. }, None) => {}
         }
     }
 
-    /// Takes back a request that waits. Nothing happens to one that was answered.
-    fn take_back(&mut self, id: RequestId) -> Option<Reply> {
-        let Pending { model, reply } = self.pending.remove(&id)?;
-        self.ledger.cancel(id);
-        self.note_idle(model.load_key());
-        Some(reply)
-    }
-
-    /// Tells the policy if nobody uses or wants the model any more.
-    fn note_idle(&mut self, model: String) {
-        if self.ledger.idle(&model) {
-            self.events.push_back(Event::ModelIdle(model));
-        }
+    fn take_back(&mut self, id: RequestId) {
+        self.world.pending.remove(&id);
+        self.machine.take_back(id, &mut self.world);
     }
 
     fn end(&mut self, id: RequestId, usage: Usage) {
-        let Some(idle) = self.ledger.ended(id) else {
+        let Some(model) = self.world.running.remove(&id) else {
             return;
         };
-        self.tell(BrainstemOutput::Ended { id, usage });
-        self.events.push_back(Event::GenerationEnded(id, usage));
-        self.events.extend(idle.map(Event::ModelIdle));
+        self.world.tell(BrainstemOutput::Ended { id, usage });
+        // First, so that nobody else is sent to a dead engine.
+        if self.world.is_dead(model) {
+            self.world.bury(model);
+            self.machine.died(model, &mut self.world);
+        }
+        self.machine.ended(id, usage, &mut self.world);
     }
 
-    fn finish_load(&mut self, finished: Finished) {
-        let Finished {
-            model,
-            took,
-            result,
-        } = finished;
-        match result {
-            Ok(loaded) => {
-                let memory = loaded.memory();
-                self.resident
-                    .insert(model.clone(), Arc::new(Loaded::new(loaded)));
-                let effects = self.ledger.loaded(&model, memory);
-                self.tell(BrainstemOutput::Loaded {
-                    model: model.clone(),
+    fn finish(&mut self, done: Done) {
+        self.machine.set_now(self.world.now());
+        let world = &mut self.world;
+        match done {
+            Done::Measured(id, Ok((measured, need))) => {
+                world.put(id, Stage::Measured(measured));
+                self.machine.measured(id, need, world);
+            }
+            Done::Loaded(id, Ok(model)) => {
+                let memory = model.memory();
+                let (name, took) = world.arrived(id, model);
+                world.tell(BrainstemOutput::Loaded {
+                    model: name,
                     memory,
                     took,
                 });
-                self.events.push_back(Event::ModelLoaded(model.clone()));
-                self.execute(effects);
-                // Everybody who wanted it may have gone while it loaded.
-                self.note_idle(model);
+                self.machine.loaded(id, memory, world);
             }
-            Err(error) => {
-                for id in self.ledger.failed(&model) {
-                    if let Some(Pending { reply, .. }) = self.pending.remove(&id) {
-                        let _ = reply.send(Err(error.clone()));
-                    }
-                }
-                self.tell(BrainstemOutput::LoadFailed {
-                    model: model.clone(),
-                    error,
+            Done::Measured(id, Err(error)) | Done::Loaded(id, Err(error)) => {
+                let name = world.remove(id);
+                world.tell(BrainstemOutput::LoadFailed {
+                    model: name,
+                    error: error.clone(),
                 });
-                self.events.push_back(Event::ModelFailed(model));
-            }
-        }
-    }
-
-    /// Lets the policy answer every event, and the events its commands lead to. These
-    /// are few: each but a refusal uses up a request that waits.
-    async fn settle(&mut self) {
-        let mut patience = REFUSALS_LIMIT;
-        while let Some(event) = self.events.pop_front() {
-            let state = self.ledger.state(self.now());
-            let commands = self.policy.decide(&event, &state).await;
-            for command in commands.into_iter().take(COMMANDS_LIMIT) {
-                match self.ledger.apply(&command, self.now()) {
-                    Ok(effects) => self.execute(effects),
-                    Err(_) if patience == 0 => {}
-                    Err(refusal) => {
-                        patience -= 1;
-                        self.tell(BrainstemOutput::Refused {
-                            command: command.clone(),
-                            refusal,
-                        });
-                        self.events.push_back(Event::Refused(command, refusal));
-                    }
+                for id in self.machine.failed(id, world) {
+                    self.world.answer(id, Err(error.clone()));
                 }
             }
-        }
-    }
-
-    fn execute(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Load(model) => self.load(model),
-                Effect::Unload(model) => self.unload(model),
-                Effect::Reject(id, reason) => self.reject(id, reason),
-                Effect::Start(id) => self.start(id),
+            Done::Hibernated(id, saved) => {
+                let model = world.remove(id);
+                world.tell(BrainstemOutput::Unloaded { model, saved });
+                self.machine.unloaded(id, world);
             }
         }
     }
+}
 
-    fn unload(&mut self, model: String) {
-        if let Some(loaded) = self.resident.remove(&model) {
+/// A model in the world: how far it is.
+struct Here {
+    id: ModelId,
+    name: Arc<str>,
+    since: Duration,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Something is done with it aside.
+    Busy,
+    Measured(Measured),
+    Resident(Arc<Loaded>),
+}
+
+/// What the loop acts on.
+struct World {
+    cortex: Arc<Cortex>,
+    facecrab: Facecrab,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+    config: StemConfig,
+    freezer: Option<Freezer>,
+    inbox: WeakSender<Message>,
+    /// The models that were asked for, by what names the load.
+    specs: HashMap<Arc<str>, ModelSpec>,
+    pending: BTreeMap<RequestId, Pending>,
+    /// The requests that generate, with their models.
+    running: BTreeMap<RequestId, ModelId>,
+    models: BTreeMap<ModelId, Here>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+}
+
+impl World {
+    fn now(&self) -> Duration {
+        self.clock.now().saturating_sub(self.started)
+    }
+
+    fn sleep_until(&self, at: Duration) -> BoxFuture<'static, ()> {
+        self.clock.sleep(at.saturating_sub(self.now()))
+    }
+
+    fn expect(&mut self, name: &Arc<str>, spec: ModelSpec, id: RequestId, reply: Reply) {
+        self.remember(name, spec);
+        let model = name.clone();
+        self.pending.insert(id, Pending { model, reply });
+    }
+
+    fn remember(&mut self, name: &Arc<str>, spec: ModelSpec) {
+        if self.specs.len() >= SPECS_LIMIT {
+            let Self {
+                specs,
+                pending,
+                models,
+                ..
+            } = self;
+            let held = pending.values().map(|p| &p.model);
+            let held: std::collections::HashSet<_> =
+                held.chain(models.values().map(|m| &m.name)).collect();
+            specs.retain(|name, _| held.contains(name));
+        }
+        self.specs.entry(name.clone()).or_insert(spec);
+    }
+
+    fn answer(&mut self, id: RequestId, answer: Result<Lease, GeniusError>) {
+        if let Some(Pending { reply, .. }) = self.pending.remove(&id) {
+            // Nobody there any more: a lease ends as it is dropped.
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn put(&mut self, id: ModelId, stage: Stage) {
+        if let Some(here) = self.models.get_mut(&id) {
+            here.stage = stage;
+        }
+    }
+
+    fn take(&mut self, id: ModelId) -> Option<Stage> {
+        let here = self.models.get_mut(&id)?;
+        Some(std::mem::replace(&mut here.stage, Stage::Busy))
+    }
+
+    /// A model is in memory: its name, and how long that took.
+    fn arrived(&mut self, id: ModelId, model: Arc<dyn Model>) -> (String, Duration) {
+        self.put(id, Stage::Resident(Arc::new(Loaded::new(model))));
+        let here = self.models.get(&id);
+        here.map_or_else(Default::default, |here| {
+            (here.name.to_string(), self.now().saturating_sub(here.since))
+        })
+    }
+
+    fn remove(&mut self, id: ModelId) -> String {
+        let here = self.models.remove(&id);
+        here.map_or_else(String::new, |here| here.name.to_string())
+    }
+
+    fn resident(&self, id: ModelId) -> Option<&Arc<Loaded>> {
+        match &self.models.get(&id)?.stage {
+            Stage::Resident(loaded) => Some(loaded),
+            _ => None,
+        }
+    }
+
+    fn is_dead(&self, id: ModelId) -> bool {
+        let loaded = self.resident(id);
+        loaded.is_some_and(|loaded| loaded.model.fault().is_some())
+    }
+
+    /// A model whose engine died goes.
+    fn bury(&mut self, id: ModelId) {
+        if let Some(Stage::Resident(loaded)) = self.take(id) {
             loaded.evict();
         }
-        self.tell(BrainstemOutput::Unloaded { model });
+        let model = self.remove(id);
+        self.tell(BrainstemOutput::EngineDied { model });
     }
+}
 
-    fn reject(&mut self, id: RequestId, reason: Rejection) {
-        let Some(Pending { model, reply }) = self.pending.remove(&id) else {
-            return;
+impl Hands for World {
+    fn measure(&mut self, id: ModelId, name: &Arc<str>) {
+        let here = Here {
+            id,
+            name: name.clone(),
+            since: self.now(),
+            stage: Stage::Busy,
         };
-        self.tell(BrainstemOutput::Rejected { id, reason });
-        let error = EngineError::Rejected {
-            model: model.id(),
-            reason: reason.describe().to_owned(),
-        };
-        let _ = reply.send(Err(error.into()));
-        // It may have been the last that kept a model from being idle.
-        self.note_idle(model.load_key());
-    }
-
-    fn load(&mut self, model: String) {
-        let Some(pending) = self.pending.values().find(|p| p.model.load_key() == model) else {
-            return;
-        };
+        self.models.insert(id, here);
         self.tell(BrainstemOutput::Loading {
-            model: model.clone(),
+            model: name.to_string(),
         });
-        let spec = pending.model.clone();
-        let (cortex, facecrab, clock) = (
-            self.cortex.clone(),
-            self.facecrab.clone(),
-            self.clock.clone(),
-        );
-        let (observer, name) = (self.observer.clone(), model.clone());
-        self.loads.push(
+        let spec = self.specs.get(name).cloned();
+        let (cortex, facecrab) = (self.cortex.clone(), self.facecrab.clone());
+        let (observer, name) = (self.config.observer.clone(), name.to_string());
+        self.work.push(
             async move {
-                let began = clock.now();
-                let tell = observer.clone();
-                let loading = name.clone();
-                let assets = |event| {
-                    let model = name.clone();
-                    observer(&BrainstemOutput::Asset { model, event });
+                let result = match spec {
+                    Some(spec) => measure(&cortex, &facecrab, &spec, name, observer).await,
+                    // It was asked for, or found: its spec is kept as long as it waits.
+                    None => Err(ProtocolError::Closed("the model's request").into()),
                 };
-                let progress = Progress::new(move |percent| {
-                    let model = loading.clone();
-                    tell(&BrainstemOutput::LoadProgress { model, percent });
-                });
-                let result = load(&cortex, &facecrab, &spec, assets, progress).await;
-                Finished {
-                    model,
-                    took: clock.now().saturating_sub(began),
-                    result,
-                }
+                Done::Measured(id, result)
             }
             .boxed(),
         );
     }
 
-    fn start(&mut self, id: RequestId) {
-        let Some(Pending { model, reply }) = self.pending.remove(&id) else {
+    fn load(&mut self, id: ModelId) {
+        let Some(Stage::Measured(Measured { backend, request })) = self.take(id) else {
             return;
         };
-        let (Some(loaded), Some(inbox)) =
-            (self.resident.get(&model.load_key()), self.inbox.upgrade())
-        else {
+        let work = async move {
+            let loaded = backend.load(request).await;
+            Done::Loaded(id, loaded.map_err(GeniusError::from))
+        };
+        self.work.push(work.boxed());
+    }
+
+    fn too_large(&mut self, id: ModelId, needed: u64, waiting: &[RequestId]) {
+        let model = self.remove(id);
+        let error = GeniusError::from(EngineError::MemoryExceeded {
+            model: model.clone(),
+            needed,
+            limit: self.config.budgets.memory.unwrap_or(u64::MAX),
+        });
+        for id in waiting {
+            self.answer(*id, Err(error.clone()));
+        }
+        self.tell(BrainstemOutput::LoadFailed { model, error });
+    }
+
+    fn unload(&mut self, id: ModelId) {
+        if let Some(Stage::Resident(loaded)) = self.take(id) {
+            loaded.evict();
+        }
+        let model = self.remove(id);
+        self.tell(BrainstemOutput::Unloaded { model, saved: 0 });
+    }
+
+    fn hibernate(&mut self, id: ModelId) {
+        let Some(Stage::Resident(loaded)) = self.take(id) else {
+            return;
+        };
+        let freezer = self.freezer.clone();
+        let work = async move {
+            let saved = match freezer {
+                Some(freezer) => loaded.freeze(&freezer).await,
+                None => {
+                    loaded.evict();
+                    0
+                }
+            };
+            drop(loaded);
+            Done::Hibernated(id, saved)
+        };
+        self.work.push(work.boxed());
+    }
+
+    fn start(&mut self, id: RequestId, model: ModelId, tuning: Option<Box<Tuning>>) {
+        self.running.insert(id, model);
+        // Without an inbox nobody is left who could have asked.
+        let loaded = self.resident(model).cloned();
+        let (Some(loaded), Some(inbox)) = (loaded, self.inbox.upgrade()) else {
             return;
         };
         self.tell(BrainstemOutput::Admitted { id });
-        self.events.push_back(Event::GenerationStarted(id));
         let lease = Lease {
-            loaded: loaded.clone(),
+            loaded,
+            tuning,
             ending: Ending {
                 id,
                 usage: Usage::default(),
                 inbox,
             },
         };
-        // Nobody there any more: the lease ends as it is dropped.
-        let _ = reply.send(Ok(lease));
+        self.answer(id, Ok(lease));
     }
 
-    fn tell(&self, output: BrainstemOutput) {
-        (self.observer)(&output);
+    fn reject(&mut self, id: RequestId, reason: Rejection) {
+        let Some(pending) = self.pending.get(&id) else {
+            return;
+        };
+        let spec = self.specs.get(&pending.model);
+        let error = EngineError::Rejected {
+            model: spec.map_or_else(|| pending.model.to_string(), ModelSpec::id),
+            reason: reason.describe().to_owned(),
+        };
+        self.answer(id, Err(error.into()));
+    }
+
+    fn find(&mut self, spec: &str) -> Option<Found> {
+        let spec = self.config.resolve.as_ref()?(spec).ok()?;
+        let found = Found {
+            name: spec.load_key().into(),
+            strategy: spec.strategy,
+        };
+        self.remember(&found.name, spec);
+        Some(found)
+    }
+
+    fn decided(&mut self, step: &Step, _: &Arc<State>) {
+        if self.config.observe_steps {
+            self.tell(BrainstemOutput::Decided(step.clone()));
+        }
+    }
+
+    fn tell(&mut self, output: BrainstemOutput) {
+        (self.config.observer)(&output);
     }
 }
 
-async fn load(
+/// Gets a model's files, and finds out what it needs.
+async fn measure(
     cortex: &Cortex,
     facecrab: &Facecrab,
     spec: &ModelSpec,
-    assets: impl Fn(AssetEvent),
-    progress: Progress,
-) -> Result<Arc<dyn Model>, GeniusError> {
+    name: String,
+    observer: crate::Observer,
+) -> Result<(Measured, Option<u64>), GeniusError> {
     let backend = cortex.backend(spec.engine.as_deref())?;
+    let tell = |event: AssetEvent| {
+        let model = name.clone();
+        observer(&BrainstemOutput::Asset { model, event });
+    };
     let weights = if backend.needs_weights() {
         let mut model = facecrab.ensure_model(spec);
         while let Some(event) = model.next().await {
-            assets(event);
+            tell(event);
         }
         model.finish().await?.files
     } else {
         Vec::new()
     };
-    let model = spec.id();
+    let progress = Progress::new(move |percent| {
+        let model = name.clone();
+        observer(&BrainstemOutput::LoadProgress { model, percent });
+    });
     let request = LoadRequest {
-        model,
+        model: spec.id(),
         weights,
         progress,
     };
-    Ok(backend.load(request).await?)
+    let need = backend.memory_needed(&request).await?;
+    Ok((Measured { backend, request }, need))
 }

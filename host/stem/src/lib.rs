@@ -15,7 +15,7 @@
 //!
 //! async_std::task::block_on(async {
 //!     let cortex = Cortex::new(Arc::new(SystemClock::default()));
-//!     let stem = Stem::start(Arc::new(cortex), Facecrab::from_env(), StrategyPolicy);
+//!     let stem = Stem::start(Arc::new(cortex), Facecrab::from_env(), StrategyPolicy::default());
 //!     let mut model = ModelSpec::new(ModelSource::parse("any/model")?);
 //!     model.engine = Some("pinky".into());
 //!     let session = stem.session(model, "doctest");
@@ -28,12 +28,21 @@
 #![deny(missing_docs)]
 
 mod event_loop;
+mod freezer;
 mod ledger;
+mod machine;
+mod mind;
+mod names;
 mod policy;
+mod record;
+mod replay;
 mod session;
+pub mod simulation;
 mod stem;
 
 pub use facecrab::{Details, EnsureModel};
 pub use policy::{Policy, StrategyPolicy};
+pub use record::{RecordError, Recorder};
+pub use replay::{Difference, Replay, replay};
 pub use session::{HISTORY_LIMIT, Inference, Session};
-pub use stem::{Lease, Observer, Stem};
+pub use stem::{Demand, Lease, Observer, Resolve, Stem, StemConfig};

@@ -1,10 +1,12 @@
 //! Conversations: what was said, and the place the engine keeps for it.
 
-use crate::stem::{Lease, Loaded, Stem};
+use crate::freezer::{Freezer, Saved};
+use crate::stem::{Demand, Lease, Loaded, Stem};
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::Stream;
 use rusty_genius_core::{
-    BudgetError, BudgetResource, FinishReason, GeniusError, InferenceConfig, InferenceEvent,
-    ModelSpec, PartialConfig, ProtocolError, Role, Turn, Usage,
+    BudgetError, BudgetResource, EngineError, FinishReason, GeniusError, InferenceConfig,
+    InferenceEvent, ModelSpec, PartialConfig, ProtocolError, Role, Terms, Turn, Usage,
 };
 use rusty_genius_cortex::{
     Canceller, DEFAULT_ENGINE, Inference as Generation, ModelSession, RawStream,
@@ -12,9 +14,12 @@ use rusty_genius_cortex::{
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Most bytes of turns a session keeps: 4 MiB.
 pub const HISTORY_LIMIT: u64 = 4 << 20;
+/// Most bytes of a prompt that a policy sees: 16 KiB.
+const PROMPT_LIMIT: usize = 16 << 10;
 
 /// A conversation with one model. It outlives the model's stay in memory: when the
 /// model comes back, it goes on where it stopped. A clone is the same conversation.
@@ -23,6 +28,7 @@ pub struct Session {
     stem: Stem,
     model: Arc<ModelSpec>,
     guest: Arc<str>,
+    terms: Terms,
     talk: Arc<Mutex<Talk>>,
     slot: Arc<Slot>,
 }
@@ -35,58 +41,115 @@ struct Talk {
     busy: bool,
 }
 
-/// The place the engine keeps for a session, while the model is in memory.
+/// The place a session has: in the engine while the model is in memory, or on disk.
 #[derive(Default)]
-pub(crate) struct Slot(Mutex<Option<Place>>);
+pub(crate) struct Slot(Mutex<Place>);
 
-struct Place {
-    session: Box<dyn ModelSession>,
-    home: Weak<Loaded>,
+#[derive(Default)]
+enum Place {
+    #[default]
+    None,
+    Engine {
+        session: Box<dyn ModelSession>,
+        home: Weak<Loaded>,
+    },
+    Disk(Arc<Saved>),
+}
+
+impl Place {
+    fn is_in(&self, model: &Loaded) -> bool {
+        matches!(self, Self::Engine { home, .. } if std::ptr::eq(home.as_ptr(), model))
+    }
 }
 
 impl Slot {
-    pub(crate) fn clear(&self) {
-        *lock(&self.0) = None;
+    /// Frees the place, if it is in this model.
+    pub(crate) fn clear(&self, home: &Loaded) {
+        drop(self.take(home));
     }
 
-    fn generate(
+    /// Saves the place and frees it, if it is in this model. Whether it was saved.
+    pub(crate) async fn freeze(&self, home: &Loaded, freezer: &Freezer) -> bool {
+        let Some(mut session) = self.take(home) else {
+            return false;
+        };
+        let Some(saved) = freezer.save(&mut *session).await else {
+            return false;
+        };
+        *lock(&self.0) = Place::Disk(Arc::new(saved));
+        true
+    }
+
+    fn take(&self, from: &Loaded) -> Option<Box<dyn ModelSession>> {
+        let mut place = lock(&self.0);
+        if !place.is_in(from) {
+            return None;
+        }
+        match std::mem::take(&mut *place) {
+            Place::Engine { session, .. } => Some(session),
+            Place::None | Place::Disk(_) => None,
+        }
+    }
+
+    /// Takes the place back into the engine, if it was saved. One that cannot be taken back
+    /// is read anew, as any conversation can be.
+    async fn thaw(self: &Arc<Self>, loaded: &Arc<Loaded>, guest: &str) {
+        let place = std::mem::take(&mut *lock(&self.0));
+        let Place::Disk(saved) = place else { return };
+        if let Ok(session) = loaded.model.restore(guest, saved.file()).await {
+            self.settle(session, loaded);
+        }
+    }
+
+    fn settle(self: &Arc<Self>, session: Box<dyn ModelSession>, loaded: &Arc<Loaded>) {
+        *lock(&self.0) = Place::Engine {
+            session,
+            home: Arc::downgrade(loaded),
+        };
+        // The lease keeps the model from being unloaded: it does remember.
+        loaded.remember(self);
+    }
+
+    async fn generate(
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         guest: &str,
         conversation: &[Turn],
         config: &InferenceConfig,
     ) -> Result<RawStream, GeniusError> {
-        let mut held = lock(&self.0);
-        let place = match &mut *held {
-            Some(place) => place,
-            empty => {
-                let session = loaded.model.open(guest)?;
-                // The lease keeps the model from being unloaded: it does remember.
-                loaded.remember(self);
-                empty.insert(Place {
-                    session,
-                    home: Arc::downgrade(loaded),
-                })
-            }
-        };
-        Ok(place.session.generate(conversation, config)?)
+        let is_here = || lock(&self.0).is_in(loaded);
+        if !is_here() {
+            self.thaw(loaded, guest).await;
+        }
+        // A policy may have chosen another model than that of the last answer.
+        if !is_here() {
+            self.settle(loaded.model.open(guest)?, loaded);
+        }
+        match &mut *lock(&self.0) {
+            Place::Engine { session, .. } => Ok(session.generate(conversation, config)?),
+            _ => Err(ProtocolError::Closed("the model").into()),
+        }
     }
 
     /// A place that starts as this one does; an empty one while the model is away.
     fn fork(&self) -> Result<Arc<Self>, GeniusError> {
         let held = lock(&self.0);
         let fork = Arc::new(Self::default());
-        let home = held.as_ref().and_then(|place| place.home.upgrade());
-        if let (Some(place), Some(home)) = (&*held, home) {
-            let session = place.session.fork()?;
-            // No lease here, so the model may be unloaded at any moment. Under the lock:
-            // whoever unloads it then waits, and finds the place.
-            let mut room = lock(&fork.0);
-            if home.remember(&fork) {
-                *room = Some(Place {
-                    session,
-                    home: place.home.clone(),
-                });
+        match &*held {
+            Place::None => {}
+            Place::Disk(saved) => *lock(&fork.0) = Place::Disk(saved.clone()),
+            Place::Engine { session, home } => {
+                let Some(loaded) = home.upgrade() else {
+                    return Ok(fork);
+                };
+                let session = session.fork()?;
+                // No lease here, so the model may be unloaded at any moment. Under the lock:
+                // whoever unloads it then waits, and finds the place.
+                let mut room = lock(&fork.0);
+                if loaded.remember(&fork) {
+                    let home = home.clone();
+                    *room = Place::Engine { session, home };
+                }
             }
         }
         Ok(fork)
@@ -99,6 +162,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The words of the turns, for a policy that may see them: the first [`PROMPT_LIMIT`] bytes.
+fn words(turns: &[Turn]) -> String {
+    let mut words = String::new();
+    for turn in turns {
+        let room = PROMPT_LIMIT - words.len();
+        words.push_str(&turn.content[..turn.content.floor_char_boundary(room)]);
+        if words.len() < PROMPT_LIMIT {
+            words.push('\n');
+        }
+    }
+    words
+}
+
 fn bytes(turns: &[Turn]) -> u64 {
     turns.iter().map(|t| t.content.len() as u64).sum()
 }
@@ -109,9 +185,16 @@ impl Session {
             stem,
             model: Arc::new(model),
             guest,
+            terms: Terms::default(),
             talk: Arc::default(),
             slot: Arc::default(),
         }
+    }
+
+    /// The same conversation, its requests on these terms from now on.
+    pub fn on_terms(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
     }
 
     /// Appends `turns` and generates the next one. Gaps of `config` are filled from the
@@ -129,28 +212,38 @@ impl Session {
         if turns.is_empty() {
             return Err(ProtocolError::NoTurns.into());
         }
-        let config = config.or(&self.model.config).build()?;
+        let wish = config.or(&self.model.config);
+        let mut config = wish.build()?;
+        let clock = self.stem.clock();
+        let deadline = self.terms.deadline;
+        let too_late = deadline.map(|after| (after, clock.sleep(after)));
         let claim = Claim::new(&self.talk, turns)?;
         if claim.prompt_bytes() > HISTORY_LIMIT {
             return Err(history_spent());
         }
-        let lease = self
-            .stem
-            .acquire(
-                &self.model,
-                &self.guest,
-                claim.prompt_bytes(),
-                config.behavior().max_tokens,
-            )
-            .await?;
+        let demand = Demand {
+            guest: self.guest.clone(),
+            prompt_bytes: claim.prompt_bytes(),
+            prompt: self.stem.sees_prompts().then(|| words(&claim.turns).into()),
+            max_tokens: config.behavior().max_tokens,
+            terms: self.terms,
+        };
+        let lease = self.stem.acquire(&self.model, demand).await?;
+        if let Some(tuning) = &lease.tuning {
+            config = tuning.over(wish).build()?;
+        }
+        let conversation = claim.conversation();
         let raw = self
             .slot
-            .generate(&lease.loaded, &self.guest, &claim.conversation(), &config)?;
+            .generate(&lease.loaded, &self.guest, &conversation, &config)
+            .await?;
         let engine = self.model.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
         Ok(Inference {
-            generation: Generation::new(raw, &config, self.stem.clock()).named(engine),
+            generation: Generation::new(raw, &config, clock).named(engine),
             claim: Some(claim),
             lease: Some(lease),
+            too_late,
+            late: None,
         })
     }
 
@@ -241,6 +334,10 @@ pub struct Inference {
     generation: Generation,
     claim: Option<Claim>,
     lease: Option<Lease>,
+    /// When its answer is of no use any more, and how long that was from the beginning.
+    too_late: Option<(Duration, BoxFuture<'static, ()>)>,
+    /// It was cancelled for that.
+    late: Option<Duration>,
 }
 
 impl Inference {
@@ -271,8 +368,18 @@ impl Stream for Inference {
     type Item = InferenceEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let event = std::task::ready!(Pin::new(&mut self.generation).poll_next(cx));
-        if let Some(InferenceEvent::Complete(completion)) = &event {
+        if let Some((after, time)) = &mut self.too_late
+            && time.poll_unpin(cx).is_ready()
+        {
+            self.late = Some(*after);
+            self.too_late = None;
+            self.generation.canceller().cancel();
+        }
+        let mut event = std::task::ready!(Pin::new(&mut self.generation).poll_next(cx));
+        if let Some(InferenceEvent::Complete(completion)) = &mut event {
+            if let (Some(after), FinishReason::Cancelled) = (self.late, &completion.finish) {
+                completion.finish = FinishReason::Failed(EngineError::DeadlinePassed { after });
+            }
             let commit = matches!(
                 completion.finish,
                 FinishReason::Stop | FinishReason::Length | FinishReason::ToolCall

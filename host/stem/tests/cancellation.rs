@@ -8,7 +8,7 @@ use rusty_genius_core::{
 };
 use rusty_genius_cortex::RawEnd;
 use support::backend::{end, fault, token};
-use support::{HIBERNATE, House, IDLE, answer, ask, finish, model, run, soon};
+use support::{HIBERNATE, House, IDLE, answer, ask, demand, finish, model, run, soon};
 
 #[test]
 fn a_request_taken_back_while_its_model_loads_leaves_an_idle_model() {
@@ -17,7 +17,7 @@ fn a_request_taken_back_while_its_model_loads_leaves_an_idle_model() {
         let gate = house.engine.gate_loads();
         for strategy in [CortexStrategy::Immediate, HIBERNATE] {
             let spec = model("m", strategy);
-            let mut asking = Box::pin(house.stem.acquire(&spec, "test", 1, 1));
+            let mut asking = Box::pin(house.stem.acquire(&spec, demand("test")));
             assert!((&mut asking).now_or_never().is_none());
             house.journal.loading().await;
             drop(asking);
@@ -42,7 +42,7 @@ fn a_lease_that_nobody_fetches_ends() {
         let mut house = House::new();
         let gate = house.engine.gate_loads();
         let spec = model("m", CortexStrategy::Immediate);
-        let mut asking = Box::pin(house.stem.acquire(&spec, "test", 1, 1));
+        let mut asking = Box::pin(house.stem.acquire(&spec, demand("test")));
         assert!((&mut asking).now_or_never().is_none());
         drop(gate);
         house.journal.admitted().await;

@@ -10,7 +10,7 @@ use rusty_genius_stem::StrategyPolicy;
 use std::path::PathBuf;
 use std::time::Duration;
 use support::backend::TestBackend;
-use support::{HIBERNATE, House, IDLE, answer, model, run, soon};
+use support::{HIBERNATE, House, IDLE, answer, demand, model, run, soon};
 
 #[test]
 fn an_immediate_model_goes_as_soon_as_nobody_uses_it() {
@@ -113,7 +113,7 @@ fn fifty_requests_at_once_load_the_model_once() {
         let gate = house.engine.gate_loads();
         let spec = model("m", CortexStrategy::Immediate);
         let mut asking: Vec<_> = (0..50)
-            .map(|_| Box::pin(house.stem.acquire(&spec, "test", 1, 1)))
+            .map(|_| Box::pin(house.stem.acquire(&spec, demand("test"))))
             .collect();
         for ask in &mut asking {
             assert!(ask.now_or_never().is_none());
@@ -153,7 +153,7 @@ fn a_session_goes_on_when_its_model_was_away() {
 fn an_engine_that_needs_weights_fails_without_them_and_another_does_not_ask() {
     run(async {
         let spec = model("m", CortexStrategy::KeepAlive);
-        let house = House::with(TestBackend::with_weights(), StrategyPolicy);
+        let house = House::with(TestBackend::with_weights(), StrategyPolicy::default());
         match house.lease(&spec).await {
             Err(GeniusError::Asset(AssetError::Offline { what })) => {
                 assert!(what.starts_with("test/m"), "{what}");
@@ -173,7 +173,7 @@ fn an_engine_that_needs_weights_gets_their_path() {
     run(async {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("stem-lifecycle.gguf");
         std::fs::write(&path, b"GGUF and little else").unwrap();
-        let house = House::with(TestBackend::with_weights(), StrategyPolicy);
+        let house = House::with(TestBackend::with_weights(), StrategyPolicy::default());
         let spec = ModelSpec {
             engine: Some("test".into()),
             ..ModelSpec::new(ModelSource::File(path.clone()))

@@ -172,7 +172,7 @@ async fn play(steps: Vec<Step>) {
                 assert!(admitted.contains(id) && ended.insert(*id));
             }
             BrainstemOutput::Loaded { model, .. } => assert!(models.insert(model)),
-            BrainstemOutput::Unloaded { model } => assert!(models.remove(model)),
+            BrainstemOutput::Unloaded { model, .. } => assert!(models.remove(model)),
             BrainstemOutput::Loading { .. } | BrainstemOutput::LoadFailed { .. } => {}
             other => panic!("{other:?}"),
         }

@@ -181,6 +181,10 @@ impl Model for EngineModel {
         self.info.context
     }
 
+    fn fault(&self) -> Option<EngineError> {
+        self.line.router.lock().gone.clone()
+    }
+
     fn open(&self, guest: &str) -> Result<Box<dyn ModelSession>, EngineError> {
         Ok(Box::new(self.session(guest)))
     }

@@ -12,7 +12,7 @@ use rusty_genius_core::{
     AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource,
 };
 use rusty_genius_cortex::Canceller;
-use rusty_genius_stem::{Inference, Lease, Session};
+use rusty_genius_stem::{Demand, Inference, Lease, Session};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use wasmtime::component::{Access, Accessor, Resource, StreamReader};
@@ -101,7 +101,8 @@ impl Desk {
             _open: self.meter.permit(BudgetResource::Sessions)?,
             session: self
                 .stem
-                .session(self.grant.model.clone(), self.run.clone()),
+                .session(self.grant.model.clone(), self.run.clone())
+                .on_terms(self.grant.terms),
         })
     }
 
@@ -180,10 +181,13 @@ impl Desk {
     async fn lease(&self, model: &str, text: &str) -> Result<Lease, GeniusError> {
         self.meter.check_text(text.len())?;
         self.granted(model)?;
-        let bytes = text.len() as u64;
-        self.stem
-            .acquire(&self.grant.model, &self.run, bytes, 0)
-            .await
+        let demand = Demand {
+            guest: self.run.clone(),
+            prompt_bytes: text.len() as u64,
+            terms: self.grant.terms,
+            ..Demand::default()
+        };
+        self.stem.acquire(&self.grant.model, demand).await
     }
 }
 

@@ -35,7 +35,7 @@ fn stem(backend: impl FnOnce(Arc<SystemClock>) -> Arc<dyn Backend>) -> Stem {
     Stem::start(
         Arc::new(cortex),
         Facecrab::new(Settings::offline(tmp("no-models"))),
-        StrategyPolicy,
+        StrategyPolicy::default(),
     )
 }
 

@@ -7,7 +7,7 @@ use rusty_genius_cortex::{
     Backend, BoxFuture, LoadRequest, Model, ModelSession, RawEnd, RawEvent, RawStream,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -33,6 +33,7 @@ pub(crate) fn fault() -> EngineError {
 #[derive(Clone, Default)]
 pub(crate) struct TestBackend {
     needs_weights: bool,
+    saves: bool,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -41,9 +42,14 @@ struct Shared {
     loads: usize,
     weights: Vec<Vec<PathBuf>>,
     prompts: Vec<Vec<Turn>>,
+    configs: Vec<InferenceConfig>,
+    answered: Vec<String>,
     alive: BTreeMap<String, Alive>,
     /// What must never happen, and did.
     broken: Vec<String>,
+    sizes: BTreeMap<String, u64>,
+    restored: usize,
+    dead: bool,
     load_gate: Option<Receiver<Result<(), EngineError>>>,
     tokens: Option<Receiver<Raw>>,
 }
@@ -62,6 +68,33 @@ impl TestBackend {
             needs_weights: true,
             ..Self::default()
         }
+    }
+
+    /// Sessions can be saved.
+    pub(crate) fn with_saves() -> Self {
+        Self {
+            saves: true,
+            ..Self::default()
+        }
+    }
+
+    /// What a model needs, in bytes. 1 if nobody says.
+    pub(crate) fn set_size(&self, model: &str, bytes: u64) {
+        self.lock().sizes.insert(model.to_owned(), bytes);
+    }
+
+    fn size(&self, model: &str) -> u64 {
+        self.lock().sizes.get(model).copied().unwrap_or(1)
+    }
+
+    /// The engine of every model dies.
+    pub(crate) fn kill(&self) {
+        self.lock().dead = true;
+    }
+
+    /// Sessions that were saved and taken back.
+    pub(crate) fn taken_back(&self) -> usize {
+        self.lock().restored
     }
 
     /// Every load from now on waits for one result; with the sender gone they succeed.
@@ -91,6 +124,16 @@ impl TestBackend {
     /// The conversation of every generation.
     pub(crate) fn prompts(&self) -> Vec<Vec<Turn>> {
         self.lock().prompts.clone()
+    }
+
+    /// The config of every generation.
+    pub(crate) fn configs(&self) -> Vec<InferenceConfig> {
+        self.lock().configs.clone()
+    }
+
+    /// The model of every generation.
+    pub(crate) fn answered(&self) -> Vec<String> {
+        self.lock().answered.clone()
     }
 
     pub(crate) fn models(&self) -> usize {
@@ -159,6 +202,13 @@ impl Backend for TestBackend {
         self.needs_weights
     }
 
+    fn memory_needed<'a>(
+        &'a self,
+        request: &'a LoadRequest,
+    ) -> BoxFuture<'a, Result<Option<u64>, EngineError>> {
+        Box::pin(std::future::ready(Ok(Some(self.size(&request.model)))))
+    }
+
     fn load(&self, request: LoadRequest) -> BoxFuture<'_, Result<Arc<dyn Model>, EngineError>> {
         Box::pin(async move {
             let LoadRequest { model, weights, .. } = request;
@@ -177,6 +227,7 @@ impl Backend for TestBackend {
                 gate.recv().await.unwrap_or(Ok(()))?;
             }
             drop(loading);
+            self.lock().dead = false;
             let loaded = TestModel {
                 guard: self.enter(&model, |alive| &mut alive.models),
             };
@@ -191,7 +242,30 @@ struct TestModel {
 
 impl Model for TestModel {
     fn memory(&self) -> u64 {
-        1
+        self.guard.engine.size(&self.guard.model)
+    }
+
+    fn fault(&self) -> Option<EngineError> {
+        self.guard.engine.lock().dead.then(fault)
+    }
+
+    fn restore<'a>(
+        &'a self,
+        _: &'a str,
+        file: &'a Path,
+    ) -> BoxFuture<'a, Result<Box<dyn ModelSession>, EngineError>> {
+        let saved = std::fs::read_to_string(file);
+        let result = match saved {
+            Ok(model) if model == self.guard.model => {
+                self.guard.engine.lock().restored += 1;
+                Ok(session(&self.guard))
+            }
+            other => Err(EngineError::InvalidSession {
+                path: file.to_owned(),
+                reason: format!("{other:?}"),
+            }),
+        };
+        Box::pin(std::future::ready(result))
     }
 
     fn context_length(&self) -> u32 {
@@ -225,12 +299,14 @@ impl ModelSession for TestSession {
     fn generate(
         &mut self,
         conversation: &[Turn],
-        _: &InferenceConfig,
+        config: &InferenceConfig,
     ) -> Result<RawStream, EngineError> {
         let engine = &self.guard.engine;
         let tokens = {
             let mut shared = engine.lock();
             shared.prompts.push(conversation.to_vec());
+            shared.configs.push(config.clone());
+            shared.answered.push(self.guard.model.clone());
             shared.tokens.clone()
         };
         let said = match tokens {
@@ -241,6 +317,18 @@ impl ModelSession for TestSession {
             said,
             _guard: engine.enter(&self.guard.model, |alive| &mut alive.streams),
         }))
+    }
+
+    fn save<'a>(&'a mut self, file: &'a Path) -> BoxFuture<'a, Result<(), EngineError>> {
+        let saved = match self.guard.engine.saves {
+            true => std::fs::write(file, &self.guard.model).map_err(|e| e.to_string()),
+            false => Err("it saves none".into()),
+        };
+        let saved = saved.map_err(|reason| EngineError::InvalidSession {
+            path: file.to_owned(),
+            reason,
+        });
+        Box::pin(std::future::ready(saved))
     }
 
     fn fork(&self) -> Result<Box<dyn ModelSession>, EngineError> {

@@ -10,15 +10,16 @@ mod clock;
 use backend::TestBackend;
 use clock::SignalClock;
 use facecrab::{Facecrab, Settings};
-use futures::future::{BoxFuture, FutureExt, ready};
 use futures::stream::StreamExt;
-use rusty_genius_core::brainstem::{Command, Event, State};
+use rusty_genius_core::brainstem::{Command, Event, ModelId, PolicyFault, State};
 use rusty_genius_core::{
     BrainstemOutput, CortexStrategy, FinishReason, GeniusError, InferenceEvent, ModelSource,
     ModelSpec, PartialConfig, Turn,
 };
 use rusty_genius_cortex::{Cortex, VirtualClock};
-use rusty_genius_stem::{Inference, Lease, Policy, Session, Stem, StrategyPolicy};
+use rusty_genius_stem::{
+    Demand, Inference, Lease, Observer, Policy, Session, Stem, StemConfig, StrategyPolicy,
+};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,17 +43,34 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 pub(crate) struct Script<F>(pub(crate) F);
 
 impl<F: FnMut(&Event, &State) -> Vec<Command> + Send> Policy for Script<F> {
-    fn decide<'a>(&'a mut self, event: &'a Event, state: &'a State) -> BoxFuture<'a, Vec<Command>> {
-        ready((self.0)(event, state)).boxed()
+    fn name(&self) -> &str {
+        "script"
+    }
+
+    fn decide(&mut self, event: &Event, state: &Arc<State>) -> Result<Vec<Command>, PolicyFault> {
+        Ok((self.0)(event, state))
     }
 }
 
 /// What the native policy would do.
 pub(crate) fn native(event: &Event, state: &State) -> Vec<Command> {
-    StrategyPolicy
-        .decide(event, state)
-        .now_or_never()
-        .expect("it is ready at once")
+    StrategyPolicy::default().step(event, state)
+}
+
+/// What a guest of this name asks.
+pub(crate) fn demand(guest: &str) -> Demand {
+    Demand {
+        guest: guest.into(),
+        prompt_bytes: 1,
+        max_tokens: 1,
+        ..Demand::default()
+    }
+}
+
+/// Whether this is the model `test/m`.
+pub(crate) fn is_m(id: ModelId, state: &State) -> bool {
+    let model = state.model(id);
+    model.is_some_and(|model| &*model.name == "test/m on test")
 }
 
 pub(crate) struct House {
@@ -67,7 +85,7 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new() -> Self {
-        Self::with(TestBackend::default(), StrategyPolicy)
+        Self::with(TestBackend::default(), StrategyPolicy::default())
     }
 
     pub(crate) fn with_policy(policy: impl Policy + 'static) -> Self {
@@ -75,6 +93,15 @@ impl House {
     }
 
     pub(crate) fn with(engine: TestBackend, policy: impl Policy + 'static) -> Self {
+        Self::with_config(engine, policy, StemConfig::default())
+    }
+
+    /// The config's observer hears everything before the house's own.
+    pub(crate) fn with_config(
+        engine: TestBackend,
+        policy: impl Policy + 'static,
+        config: StemConfig,
+    ) -> Self {
         let time = VirtualClock::new();
         let (sleeps, slept) = async_channel::unbounded();
         let clock = Arc::new(SignalClock::new(time.clone(), sleeps));
@@ -82,19 +109,22 @@ impl House {
         let (tell, told) = async_channel::unbounded();
         let broken = Arc::new(Mutex::new(Vec::new()));
         let (watched, found) = (engine.clone(), broken.clone());
-        let stem = Stem::start_observed(
+        let hear = config.observer.clone();
+        let observer: Observer = Arc::new(move |output| {
+            hear(output);
+            if let BrainstemOutput::Unloaded { model, .. } = output
+                && let Some(alive) = watched.alive(model)
+            {
+                let what = format!("{model} was unloaded under {alive}");
+                found.lock().unwrap().push(what);
+            }
+            let _ = tell.try_send(output.clone());
+        });
+        let stem = Stem::start_with(
             Arc::new(cortex),
             Facecrab::new(Settings::offline("no/such/folder")),
             policy,
-            Arc::new(move |output| {
-                if let BrainstemOutput::Unloaded { model } = output
-                    && let Some(alive) = watched.alive(model)
-                {
-                    let what = format!("{model} was unloaded under {alive}");
-                    found.lock().unwrap().push(what);
-                }
-                let _ = tell.try_send(output.clone());
-            }),
+            StemConfig { observer, ..config },
         );
         Self {
             stem,
@@ -115,7 +145,7 @@ impl House {
     }
 
     pub(crate) async fn lease(&self, model: &ModelSpec) -> Result<Lease, GeniusError> {
-        soon(self.stem.acquire(model, "test", 1, 1)).await
+        soon(self.stem.acquire(model, demand("test"))).await
     }
 
     /// Waits until the loop sleeps with a timer at this time. The first to be set for
@@ -123,6 +153,11 @@ impl House {
     pub(crate) async fn sleeps_until(&self, at: Duration) {
         soon(async { while self.slept.recv().await.expect("the house owns a clock") != at {} })
             .await;
+    }
+
+    pub(crate) fn time_now(&self) -> Duration {
+        use rusty_genius_cortex::Clock;
+        self.time.now()
     }
 
     /// Makes the loop go round often enough to do whatever there is to be done.
