@@ -10,13 +10,17 @@ use std::process::{Command, ExitCode};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// The folders below `guests/` that hold guests, and their `Kind`. `Kind::folder` says
-/// the same the other way round; a test compares them.
-const KINDS: [(&str, &str); 3] = [
-    ("workflows", "Workflow"),
-    ("scenarios", "Scenario"),
-    ("hostile", "Hostile"),
+/// The folders below `guests/` that hold guests, their `Kind`, and what stands before their
+/// names. `Kind::folder` and `Kind::prefix` say the same; a test compares them.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("workflows", "Workflow", ""),
+    ("scenarios", "Scenario", ""),
+    ("policies", "Policy", "policy/"),
+    ("hostile", "Hostile", "hostile/"),
 ];
+
+/// The folder of what guests share, none itself.
+const SHARED: &str = "kit";
 
 /// Where Debian's packages put what a build for WASI needs.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -51,16 +55,11 @@ fn bundle() -> Result<(), String> {
         let file = format!("{}.wasm", guest.package);
         let product = products.join(file.replace('-', "_"));
         fs::copy(&product, out_dir.join(&file)).map_err(|e| describe(&product, &e))?;
-        let prefix = if guest.folder == "hostile" {
-            "hostile/"
-        } else {
-            ""
-        };
         let _ = writeln!(
             table,
-            "    Guest {{ name: \"{prefix}{}\", kind: Kind::{}, summary: {:?}, \
+            "    Guest {{ name: \"{}{}\", kind: Kind::{}, summary: {:?}, \
              bytes: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")) }},",
-            guest.package, guest.kind, guest.summary,
+            guest.prefix, guest.package, guest.kind, guest.summary,
         );
     }
     table.push_str("];\n");
@@ -75,8 +74,9 @@ fn rerun_if_changed(guests_dir: &Path) -> Result<(), String> {
         PathBuf::from("build.rs"),
         guests_dir.join("Cargo.toml"),
         guests_dir.join("Cargo.lock"),
+        guests_dir.join(SHARED),
     ];
-    sources.extend(KINDS.iter().map(|(folder, _)| guests_dir.join(folder)));
+    sources.extend(KINDS.iter().map(|(folder, ..)| guests_dir.join(folder)));
     let contract = guests_dir.join("../wit");
     sources.extend(
         entries(&contract)?
@@ -92,14 +92,14 @@ fn rerun_if_changed(guests_dir: &Path) -> Result<(), String> {
 /// A guest's folder, before it is compiled.
 struct Source {
     package: String,
-    folder: &'static str,
     kind: &'static str,
+    prefix: &'static str,
     summary: String,
 }
 
 fn discover(guests_dir: &Path) -> Result<Vec<Source>, String> {
     let mut guests = Vec::new();
-    for (folder, kind) in KINDS {
+    for (folder, kind, prefix) in KINDS {
         for path in entries(&guests_dir.join(folder))? {
             let manifest_file = path.join("Cargo.toml");
             if !manifest_file.is_file() {
@@ -121,8 +121,8 @@ fn discover(guests_dir: &Path) -> Result<Vec<Source>, String> {
             let summary = field("description")?;
             guests.push(Source {
                 package,
-                folder,
                 kind,
+                prefix,
                 summary,
             });
         }

@@ -2,7 +2,7 @@
 //!
 //! The build script compiles the workspace in `guests/` from source, and this crate
 //! hands out the bytes: nothing has to be built, found or kept in step by hand. A new
-//! guest is a new folder below `guests/workflows`, `guests/scenarios` or
+//! guest is a new folder below `guests/workflows`, `guests/scenarios`, `guests/policies` or
 //! `guests/hostile`; there is no list of them.
 //!
 //! # What compiles the guests
@@ -29,6 +29,8 @@ pub enum Kind {
     Workflow,
     /// A test scenario: world `scenario`.
     Scenario,
+    /// An orchestration policy: world `policy`.
+    Policy,
     /// A guest that attacks its host, or lies to it; each one is a test.
     Hostile,
 }
@@ -39,7 +41,18 @@ impl Kind {
         match self {
             Self::Workflow => "workflows",
             Self::Scenario => "scenarios",
+            Self::Policy => "policies",
             Self::Hostile => "hostile",
+        }
+    }
+
+    /// What stands before the names of the guests of this kind, so that nobody runs one
+    /// for what it is not.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Workflow | Self::Scenario => "",
+            Self::Policy => "policy/",
+            Self::Hostile => "hostile/",
         }
     }
 }
@@ -47,8 +60,7 @@ impl Kind {
 /// A guest, compiled.
 #[derive(Clone, Copy)]
 pub struct Guest {
-    /// What it is called: the folder's name, for a hostile guest with `hostile/` before
-    /// it, so that nobody runs one by mistake.
+    /// What it is called: the name of its folder, with [`Kind::prefix`] before it.
     pub name: &'static str,
     /// What it is for.
     pub kind: Kind,
@@ -76,13 +88,14 @@ pub fn all() -> &'static [Guest] {
     GUESTS
 }
 
-/// The guest of this name, with or without its kind's folder: `ask` and
-/// `workflows/ask`, `spin` and `hostile/spin`.
+/// The guest of this name, with or without its kind's prefix or folder: `ask` and
+/// `workflows/ask`, `spin` and `hostile/spin`, `lru`, `policy/lru` and `policies/lru`.
 pub fn find(name: &str) -> Option<&'static Guest> {
     GUESTS.iter().find(|guest| {
         let folder = guest.kind.folder();
         let bare = guest.name.rsplit('/').next().unwrap_or(guest.name);
-        name == bare
+        name == guest.name
+            || name == bare
             || name
                 .strip_prefix(folder)
                 .and_then(|rest| rest.strip_prefix('/'))

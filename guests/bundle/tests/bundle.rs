@@ -6,7 +6,7 @@ use std::path::Path;
 /// What every component begins with: magic, version 13, layer 1.
 const PREAMBLE: &[u8] = b"\0asm\x0d\x00\x01\x00";
 
-const KINDS: [Kind; 3] = [Kind::Workflow, Kind::Scenario, Kind::Hostile];
+const KINDS: [Kind; 4] = [Kind::Workflow, Kind::Scenario, Kind::Policy, Kind::Hostile];
 
 #[test]
 fn every_guest_is_a_component_with_a_summary() {
@@ -30,15 +30,16 @@ fn every_guest_folder_is_in_the_bundle_and_nothing_else() {
             let bare = path.file_name().unwrap().to_str().unwrap();
             let guest = find(bare).unwrap_or_else(|| panic!("{bare} is not in the bundle"));
             assert_eq!(guest.kind, kind);
+            assert_eq!(guest.name, format!("{}{bare}", kind.prefix()));
         }
     }
     assert_eq!(folders, all().len());
 }
 
 #[test]
-fn a_guest_is_found_with_and_without_its_folder() {
+fn a_guest_is_found_with_and_without_its_prefix_or_folder() {
     for guest in all() {
-        let bare = guest.name.trim_start_matches("hostile/");
+        let bare = guest.name.trim_start_matches(guest.kind.prefix());
         let full = format!("{}/{bare}", guest.kind.folder());
         for name in [guest.name, bare, &full] {
             assert_eq!(find(name).map(|found| found.name), Some(guest.name));
@@ -46,6 +47,15 @@ fn a_guest_is_found_with_and_without_its_folder() {
     }
     assert_eq!(find("spin").map(|g| g.name), Some("hostile/spin"));
     assert_eq!(find("workflows/ask").map(|g| g.name), Some("ask"));
+    assert_eq!(find("policies/lru").map(|g| g.name), Some("policy/lru"));
+    assert_eq!(find("tyrant").map(|g| g.name), Some("hostile/tyrant"));
+}
+
+#[test]
+fn what_guests_share_is_no_guest() {
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    assert!(guests.join("kit/Cargo.toml").is_file());
+    assert!(find("kit").is_none());
 }
 
 #[test]
@@ -57,6 +67,9 @@ fn an_unknown_name_is_not_found() {
         "ask/",
         "/ask",
         "hostile/ask",
+        "policy/ask",
+        "policy/tyrant",
+        "workflows/lru",
         "workflows/",
         "workflows/spin",
     ] {

@@ -43,6 +43,7 @@ fn engine(error: EngineError) -> &'static str {
         EngineError::InvalidConstraint => "invalid-constraint",
         EngineError::Unsupported => "unsupported",
         EngineError::Rejected => "rejected",
+        EngineError::DeadlinePassed => "deadline-passed",
         EngineError::BackendFailed => "backend-failed",
     }
 }
