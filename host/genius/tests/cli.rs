@@ -202,11 +202,17 @@ fn wrong_usage_says_what_to_type() {
 #[cfg(not(feature = "real-engine"))]
 #[test]
 fn a_setting_of_llama_cpp_is_an_error_where_it_is_missing() {
-    for flag in ["--memory-limit=4GiB", "--threads=2", "--context=4096"] {
+    for flag in ["--threads=2", "--context=4096"] {
         let output = run("brain", &["ask", flag, "Hello"]);
         assert_fails(&output, 2, "is for llama.cpp", "--features real-engine");
         assert_eq!(text(&output.stdout), "");
     }
+}
+
+#[test]
+fn a_model_larger_than_the_limit_is_refused_with_both_figures() {
+    let output = run("small-memory", &["ask", "--memory-limit=1MiB", "Hello"]);
+    assert_fails(&output, 5, "1048576 bytes", "raise --memory-limit");
 }
 
 #[test]

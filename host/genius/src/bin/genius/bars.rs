@@ -46,8 +46,7 @@ impl Bars {
             }
             AssetEvent::Verifying { file } => self.say(file, "verifying"),
             AssetEvent::Warning { text } => {
-                let line = format!("warning: {}", safe::line(text));
-                self.all.suspend(|| eprintln!("{line}"));
+                self.say_aloud(&format!("warning: {}", safe::line(text)));
             }
             AssetEvent::Ready { .. } => self.clear(),
         }
@@ -63,6 +62,11 @@ impl Bars {
             self.all.add(bar)
         });
         bar.set_position(u64::from(percent));
+    }
+
+    /// Prints a line above the bars.
+    pub(crate) fn say_aloud(&self, line: &str) {
+        self.all.suspend(|| eprintln!("{line}"));
     }
 
     /// Takes the bars away: what follows on the terminal begins a line.

@@ -14,7 +14,7 @@ const MOST_THREADS: i64 = 512;
 #[derive(Debug, Default, Args)]
 pub(crate) struct BrainArgs {
     /// Most memory that loaded models may take, all together: bytes, or 4GiB, 512MiB; no limit
-    /// if not said. Only llama.cpp heeds it
+    /// if not said
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_limit: Option<u64>,
 
@@ -41,9 +41,13 @@ impl BrainArgs {
             .ok_or_else(|| format!("{flag} is for llama.cpp, which this build does not have"))
     }
 
+    /// What all engines together have to keep to.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit
+    }
+
     fn first(&self) -> Option<&'static str> {
         let flags = [
-            ("--memory-limit", self.memory_limit.is_some()),
             ("--threads", self.threads.is_some()),
             ("--context", self.context.is_some()),
         ];
@@ -59,7 +63,6 @@ fn brain(args: &BrainArgs) -> Option<Arc<dyn Backend>> {
     use rusty_genius::cortex::{Brain, BrainConfig};
     let default = BrainConfig::default();
     Some(Arc::new(Brain::new(BrainConfig {
-        memory_limit: args.memory_limit.or(default.memory_limit),
         threads: args.threads.unwrap_or(default.threads),
         context: args.context.unwrap_or(default.context),
         ..default
@@ -72,7 +75,7 @@ fn brain(_: &BrainArgs) -> Option<Arc<dyn Backend>> {
 }
 
 /// Bytes, more than none: a whole number, and a unit if it is followed by one.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 10] = [
         ("", 1),
         ("B", 1),

@@ -5,6 +5,8 @@
 )]
 
 use crate::brain::BrainArgs;
+use crate::mind::MindArgs;
+use crate::policy::PolicyCommand;
 use crate::shape::Shape;
 use clap::{Args, Parser, Subcommand};
 
@@ -25,6 +27,11 @@ pub(crate) enum Command {
     Models {
         #[command(subcommand)]
         command: ModelsCommand,
+    },
+    /// Check and simulate orchestration policies
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
     },
     /// List the built-in guests
     Guests,
@@ -118,6 +125,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) brain: BrainArgs,
 
+    #[command(flatten)]
+    pub(crate) mind: MindArgs,
+
     /// Print one event a line, as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -137,7 +147,7 @@ pub(crate) struct RunArgs {
 }
 
 /// Seconds, whole or not, more than none and at most a year.
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<std::time::Duration, String> {
     const YEAR: f64 = 365.0 * 24.0 * 3600.0;
     match text.parse::<f64>() {
         Ok(s) if s > 0.0 && s <= YEAR => Ok(std::time::Duration::from_secs_f64(s)),
@@ -151,6 +161,7 @@ Examples:
   genius run ./workflow.wasm --model Qwen/Qwen2.5-3B-Instruct:Q4_K_M -- --verbose
   genius run ask --json-schema person.json Invent a person.
   genius models pull qwen2.5-1.5b
+  genius policy simulate lru --synthetic pattern=day
   genius guests
 
 Exit codes:

@@ -6,8 +6,10 @@ mod cli;
 mod exit;
 mod interrupt;
 mod log;
+mod mind;
 mod models;
 mod output;
+mod policy;
 mod run;
 mod safe;
 mod shape;
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Run(args) => async_std::task::block_on(run::run(*args)),
         Command::Models { command } => async_std::task::block_on(models::models(command)),
+        Command::Policy { command } => policy::policy(command),
         Command::Guests => guests(),
     }
 }

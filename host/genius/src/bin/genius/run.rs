@@ -3,12 +3,15 @@
 use crate::bars::Bars;
 use crate::cli::RunArgs;
 use crate::output::Output;
-use crate::{brain, exit, interrupt};
+use crate::{brain, exit, interrupt, safe};
+use futures::future::{Either, select};
+use rusty_genius::core::brainstem::Budgets;
 use rusty_genius::core::{BrainstemOutput, GeniusError, SandboxError};
 use rusty_genius::cortex::{Backend, Pinky, PinkyConfig, SystemClock};
 use rusty_genius::stem::Observer;
 use rusty_genius::{Genius, Run};
 use std::io;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,9 +32,11 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
     let mut builder = Genius::builder()
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
         .max_runs(1);
-    if !args.quiet {
-        builder = builder.observer(fetching());
-    }
+    builder = args.mind.apply(builder).budgets(Budgets {
+        memory: args.brain.memory_limit(),
+        ..Budgets::default()
+    });
+    builder = builder.observer(watching(args.quiet));
     if let Some(brain) = brain {
         builder = builder.backend(brain);
     }
@@ -42,6 +47,7 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
     let mut job = genius.job(&args.model)?;
     job.budget.wall_time = args.timeout;
     job.budget.memory = args.memory << 20;
+    job.grant.terms = args.mind.terms();
     job.grant.model.config = args.shape.config().or(&job.grant.model.config);
     let model = job.grant.model.clone();
     let guest = genius.guest(&args.guest).await?;
@@ -52,9 +58,11 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
         output.start(&guest, &model).await?;
         show(run, &mut output).await
     };
-    let report = match shown.await {
-        Ok(report) => report,
-        Err(e) => return stdout_failed(&e),
+    let current = args.mind.keep_current(&genius);
+    let report = match select(pin!(shown), pin!(current)).await {
+        Either::Left((Ok(report), _)) => report,
+        Either::Left((Err(e), _)) => return stdout_failed(&e),
+        Either::Right(((), _)) => return Ok(0),
     };
     let files = report.scratch.files().unwrap_or_default();
     let code = report.result.as_ref().err().map_or(0, exit::code);
@@ -72,12 +80,28 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
     result.map(|()| 0)
 }
 
-/// Shows a model on its way: fetched, if it has to be, and then loaded.
-fn fetching() -> Observer {
+/// Shows a model on its way, fetched if it has to be, and then loaded; and says if the policy
+/// is not the one that was asked for any more.
+fn watching(quiet: bool) -> Observer {
     let bars = Mutex::new(Bars::new());
     Arc::new(move |output| {
         let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
         match output {
+            BrainstemOutput::PolicyFailed {
+                policy,
+                fault,
+                replaced,
+            } => {
+                let (policy, fault) = (safe::line(policy), safe::line(&fault.to_string()));
+                tracing::warn!("policy {policy} was passed over: {fault}");
+                if *replaced {
+                    bars.say_aloud(&format!(
+                        "warning: policy {policy} failed three times, and the built-in one \
+                         decides from now on; the last time, {fault}"
+                    ));
+                }
+            }
+            _ if quiet => {}
             BrainstemOutput::Asset { event, .. } => bars.show(event),
             BrainstemOutput::LoadProgress { model, percent } => bars.load(model, *percent),
             // The answer, or the error, begins a line.

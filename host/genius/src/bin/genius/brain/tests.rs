@@ -86,7 +86,7 @@ fn without_flags_the_engine_is_the_builds_own() {
 #[cfg(not(feature = "real-engine"))]
 #[test]
 fn where_nobody_heeds_a_flag_it_is_an_error() {
-    for flag in ["--memory-limit", "--threads", "--context"] {
+    for flag in ["--threads", "--context"] {
         let error = args(&[flag, "7"]).unwrap().engine().err().unwrap();
         assert!(error.starts_with(&format!("{flag} is for llama.cpp")));
     }
@@ -95,7 +95,7 @@ fn where_nobody_heeds_a_flag_it_is_an_error() {
 #[cfg(feature = "real-engine")]
 #[test]
 fn a_flag_sets_the_engine() {
-    for flag in ["--memory-limit", "--threads", "--context"] {
+    for flag in ["--threads", "--context"] {
         let engine = args(&[flag, "7"]).unwrap().engine().unwrap();
         assert_eq!(engine.unwrap().name(), "brain");
     }
