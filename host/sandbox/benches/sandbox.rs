@@ -42,7 +42,7 @@ impl Bench {
         let stem = Stem::start(
             Arc::new(cortex),
             Facecrab::new(Settings::offline("no/such/folder")),
-            StrategyPolicy,
+            StrategyPolicy::default(),
         );
         let runs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-runs");
         let sandbox = Sandbox::new(SandboxConfig::new(runs), stem.clone()).unwrap();

@@ -4,6 +4,7 @@ mod check;
 mod choice;
 mod file;
 mod plot;
+mod replay;
 mod simulate;
 mod table;
 mod time_axis;
@@ -28,6 +29,22 @@ pub(crate) enum PolicyCommand {
     /// Let policies decide a trace in virtual time, on engines that only pretend
     #[command(after_help = SIMULATE_HELP)]
     Simulate(Box<SimulateArgs>),
+    /// Ask a policy about each step of a recorded session, and tell where it differs
+    #[command(after_help = POLICY_HELP)]
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The record, as `genius run --record FILE` writes it
+    record: PathBuf,
+
+    /// The policy to ask
+    policy: String,
+
+    /// Print one difference a line, as JSON, and the sums at the end
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +115,7 @@ pub(crate) fn policy(command: PolicyCommand) -> ExitCode {
     let done = match command {
         PolicyCommand::Check { policy } => check::check(&policy),
         PolicyCommand::Simulate(args) => simulate::simulate(&args),
+        PolicyCommand::Replay(args) => replay::replay(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),
