@@ -45,7 +45,7 @@ pub fn parse_size(text: &str) -> Result<u64, SizeError> {
 
 /// The shortest text for so many bytes that [`parse_size`] understands.
 pub(super) fn format_size(bytes: u64) -> String {
-    let fits = |(_, unit): &&(&str, u64)| bytes > 0 && bytes % unit == 0;
+    let fits = |(_, unit): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(*unit);
     match UNITS.iter().find(fits) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => "0B".to_owned(),

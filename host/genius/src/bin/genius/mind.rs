@@ -85,7 +85,7 @@ impl MindArgs {
                 }
             }
         }
-        futures::future::pending().await
+        futures::future::pending::<()>().await;
     }
 }
 
@@ -126,7 +126,7 @@ fn watch(file: &Path, tell: async_channel::Sender<()>) -> notify::Result<Recomme
             EventKind::Modify(_) => !cfg!(target_os = "linux"),
             _ => false,
         };
-        if is_written && event.paths.iter().any(|path| *path == file) {
+        if is_written && event.paths.contains(&file) {
             // One is enough, if there are more.
             let _ = tell.try_send(());
         }
