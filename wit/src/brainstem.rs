@@ -12,7 +12,7 @@ pub use event::{Arrival, Command, Event, EventKind, EventKinds, Refusal, Rejecti
 pub use state::{Budgets, ModelState, Residency, State};
 pub use strategy::CortexStrategy;
 
-use crate::{AssetEvent, GeniusError, ModelSpec, Usage};
+use crate::{AssetEvent, GeniusError, ModelSpec, Note, Usage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,6 +199,13 @@ pub enum BrainstemOutput {
         fault: PolicyFault,
         /// Whether that was once too often, so that the native policy decides from now on.
         replaced: bool,
+    },
+    /// A policy wrote into its journal.
+    PolicyNoted {
+        /// The policy.
+        policy: Arc<str>,
+        /// What it wrote.
+        note: Note,
     },
     /// Another policy decides from now on.
     PolicyChanged {

@@ -214,12 +214,6 @@ impl PolicyGuest {
         &self.component
     }
 
-    /// What it wrote into its journal since it was last asked.
-    pub fn take_notes(&mut self) -> Vec<Note> {
-        let live = self.live.as_mut();
-        live.map_or_else(Vec::new, |live| live.store.data_mut().take_notes())
-    }
-
     /// Instantiates and configures it.
     fn start(&self) -> Result<(Live, Profile), SandboxError> {
         let mut store = Store::new(&self.host.0.engine, Context::new());
@@ -295,6 +289,11 @@ impl Policy for PolicyGuest {
 
     fn sees_prompts(&self) -> bool {
         self.prompts
+    }
+
+    fn take_notes(&mut self) -> Vec<Note> {
+        let live = self.live.as_mut();
+        live.map_or_else(Vec::new, |live| live.store.data_mut().take_notes())
     }
 
     fn decide(&mut self, event: &Event, state: &Arc<State>) -> Result<Vec<Command>, PolicyFault> {

@@ -330,6 +330,9 @@ impl Machine {
         let (commands, by, mut fault) = self
             .mind
             .decide(&event, ledger.state(), |command| ledger.nonsense(command));
+        for note in self.mind.take_notes() {
+            hands.tell(note);
+        }
         self.carry_out(event, commands, by, patience, hands);
         if steps == 0 {
             fault = Some(PolicyFault::Stubborn);

@@ -73,6 +73,15 @@ impl Mind {
         }
     }
 
+    /// What the policy has to say about its last step.
+    pub(crate) fn take_notes(&mut self) -> impl Iterator<Item = BrainstemOutput> {
+        let policy = self.name.clone();
+        self.policy.take_notes().into_iter().map(move |note| {
+            let policy = policy.clone();
+            BrainstemOutput::PolicyNoted { policy, note }
+        })
+    }
+
     /// What the native policy would do.
     pub(crate) fn native(&self, event: &Event, state: &State) -> Vec<Command> {
         self.native.step(event, state)

@@ -1,10 +1,10 @@
 //! The brainstem's mind.
 
-use rusty_genius_core::CortexStrategy;
 use rusty_genius_core::brainstem::{
     Command, Event, EventKinds, ModelId, ModelState, PolicyFault, Request, Residency, State,
     TimerId,
 };
+use rusty_genius_core::{CortexStrategy, Note};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,11 @@ pub trait Policy: Send {
     /// Errors: what the policy did wrong, if it is somebody else's. The native policy then
     /// answers in its place.
     fn decide(&mut self, event: &Event, state: &Arc<State>) -> Result<Vec<Command>, PolicyFault>;
+
+    /// What it has to say about the last step, for people. Default nothing.
+    fn take_notes(&mut self) -> Vec<Note> {
+        Vec::new()
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for Box<P> {
@@ -59,6 +64,10 @@ impl<P: Policy + ?Sized> Policy for Box<P> {
 
     fn decide(&mut self, event: &Event, state: &Arc<State>) -> Result<Vec<Command>, PolicyFault> {
         (**self).decide(event, state)
+    }
+
+    fn take_notes(&mut self) -> Vec<Note> {
+        (**self).take_notes()
     }
 }
 

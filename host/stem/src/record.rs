@@ -3,8 +3,8 @@
 //! Events and commands are all there is: the state is what they make of it, so that
 //! [`replay`](crate::replay) computes it again. No prompt is recorded.
 
-use rusty_genius_core::CortexStrategy;
 use rusty_genius_core::brainstem::{BrainstemOutput, Budgets, PolicyFault, Step};
+use rusty_genius_core::{CortexStrategy, Note};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
@@ -37,6 +37,8 @@ pub(crate) enum Line {
     },
     /// The policy did something wrong in the last step.
     Fault { fault: PolicyFault, replaced: bool },
+    /// The policy wrote this into its journal, before what it says in the next step.
+    Note(Note),
     /// Another policy decides from now on.
     Policy {
         policy: String,
@@ -81,6 +83,7 @@ impl Recorder {
                 spec: spec.clone(),
                 found: found.clone(),
             },
+            BrainstemOutput::PolicyNoted { note, .. } => Line::Note(note.clone()),
             BrainstemOutput::PolicyFailed {
                 fault, replaced, ..
             } => Line::Fault {

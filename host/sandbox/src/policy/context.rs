@@ -50,6 +50,8 @@ pub(super) struct Context {
     /// What the policy may look at, during a step.
     state: Option<Arc<State>>,
     dice: u64,
+    /// Whether there are notes that nobody took.
+    noted: bool,
     /// Processor time of one call, and of the thread when the call was first seen to run.
     allowed: Duration,
     since: Option<Duration>,
@@ -72,6 +74,7 @@ impl Context {
             meter,
             state: None,
             dice: 0,
+            noted: false,
             allowed: Duration::ZERO,
             since: None,
             overran: false,
@@ -133,7 +136,10 @@ impl Context {
     }
 
     pub(super) fn take_notes(&mut self) -> Vec<Note> {
-        self.meter.take_record().notes
+        match std::mem::take(&mut self.noted) {
+            true => self.meter.take_record().notes,
+            false => Vec::new(),
+        }
     }
 
     fn state(&self) -> wasmtime::Result<&Arc<State>> {
@@ -194,6 +200,7 @@ impl journal::Host for Context {
             journal::Level::Warn => rusty_genius_core::Level::Warn,
         };
         let noted = self.meter.note(Note { level, text });
+        self.noted |= noted.is_ok();
         Ok(noted.map_err(|e| crate::convert::error_out(&e.into())))
     }
 }

@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::{brain, exit, interrupt, safe};
 use futures::future::{Either, select};
 use rusty_genius::core::brainstem::Budgets;
-use rusty_genius::core::{BrainstemOutput, GeniusError, SandboxError};
+use rusty_genius::core::{BrainstemOutput, GeniusError, Level, SandboxError};
 use rusty_genius::cortex::{Backend, Pinky, PinkyConfig, SystemClock};
 use rusty_genius::stem::Observer;
 use rusty_genius::{Genius, Run};
@@ -102,6 +102,13 @@ fn watching(quiet: bool) -> Observer {
                 }
             }
             _ if quiet => {}
+            BrainstemOutput::PolicyNoted { policy, note } => {
+                let (policy, text) = (safe::line(policy), safe::line(&note.text));
+                tracing::info!("policy {policy}: {text}");
+                if note.level == Level::Warn {
+                    bars.say_aloud(&format!("note: policy {policy}: {text}"));
+                }
+            }
             BrainstemOutput::Asset { event, .. } => bars.show(event),
             BrainstemOutput::LoadProgress { model, percent } => bars.load(model, *percent),
             // The answer, or the error, begins a line.
