@@ -21,6 +21,48 @@ pub fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A text that is no number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SizeError {
+    /// It is written otherwise.
+    #[error(
+        "give bytes, or a whole number with kB, MB, GB, TB, KiB, MiB, GiB or TiB: 4000000000, or 4GiB"
+    )]
+    Malformed,
+    /// There are too many.
+    #[error("it is more bytes than 64 bits can count")]
+    TooLarge,
+}
+
+/// Bytes as people write them: a whole number, and a unit if one follows it, as in `24GiB`.
+/// Units are B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB and TiB (powers of 1024), in
+/// upper or lower case.
+///
+/// Errors: see [`SizeError`].
+pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+    const UNITS: [(&str, u64); 10] = [
+        ("", 1),
+        ("B", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let named = |(name, _): &(&str, u64)| name.eq_ignore_ascii_case(unit);
+    let (_, unit) = UNITS.into_iter().find(named).ok_or(SizeError::Malformed)?;
+    if number.is_empty() {
+        return Err(SizeError::Malformed);
+    }
+    let bytes = number.parse().ok().and_then(|n: u64| n.checked_mul(unit));
+    bytes.ok_or(SizeError::TooLarge)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -386,6 +386,19 @@ impl Hands for World {
         self.tell(BrainstemOutput::LoadFailed { model, error });
     }
 
+    fn no_room(&mut self, id: ModelId) {
+        let model = self.remove(id);
+        let reason = Rejection::NoMemory.describe().to_owned();
+        let error = EngineError::Rejected {
+            model: model.clone(),
+            reason,
+        };
+        self.tell(BrainstemOutput::LoadFailed {
+            model,
+            error: error.into(),
+        });
+    }
+
     fn unload(&mut self, id: ModelId) {
         if let Some(Stage::Resident(loaded)) = self.take(id) {
             loaded.evict();

@@ -36,6 +36,8 @@ pub(crate) trait Hands {
     fn load(&mut self, id: ModelId);
     /// A model that was measured will not be loaded, for it needs more than there may be.
     fn too_large(&mut self, id: ModelId, needed: u64, waiting: &[RequestId]);
+    /// A model that was measured will not be loaded, for those that stay leave no room.
+    fn no_room(&mut self, id: ModelId);
     /// Take a model out.
     fn unload(&mut self, id: ModelId);
     /// Save a model's sessions, take it out and say so with [`Machine::unloaded`].
@@ -448,8 +450,9 @@ impl Machine {
                 return false;
             }
             // Nothing will ever change that.
-            for id in self.ledger.failed(id) {
-                self.turn_away(id, Rejection::NoMemory, hands);
+            hands.no_room(id);
+            for request in self.ledger.failed(id) {
+                self.turn_away(request, Rejection::NoMemory, hands);
             }
             self.events.push_back(Event::ModelFailed(id));
         }

@@ -268,6 +268,7 @@ impl Hands for Listener {
     fn measure(&mut self, _: ModelId, _: &Arc<str>) {}
     fn load(&mut self, _: ModelId) {}
     fn too_large(&mut self, _: ModelId, _: u64, _: &[RequestId]) {}
+    fn no_room(&mut self, _: ModelId) {}
     fn unload(&mut self, _: ModelId) {}
     fn hibernate(&mut self, _: ModelId) {}
     fn start(&mut self, _: RequestId, _: ModelId, _: Option<Box<Tuning>>) {}

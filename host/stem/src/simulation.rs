@@ -50,7 +50,6 @@ mod world;
 pub use drive::simulate;
 pub use outcome::{End, Life, ModelOutcome, Outcome, Spread};
 pub use series::{POINTS_LIMIT, Point};
-pub use size::{SizeError, parse_size};
 pub use synthetic::{Pattern, Synthetic, SyntheticError};
 pub use text::FILE_LIMIT;
 pub use timeline::Interval;

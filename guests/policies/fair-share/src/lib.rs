@@ -1,8 +1,9 @@
-//! No guest starves another. Of one guest only a few generations run at a time while others
-//! wait, and the guest that was served least goes first. An idle model is treated as its
+//! No guest starves another. Each guest has a share, so many generations at a time, and the
+//! guest that was served least goes first; what room is left then goes round once more. An
+//! idle model is treated as its
 //! strategy says; where memory is short, those that were used least recently hibernate.
 //!
-//! Settings: `share`, the generations of one guest that run while others wait, 2 by default.
+//! Settings: `share`, the generations of a guest that go before the others', 2 by default.
 
 mod ledger;
 
@@ -97,19 +98,13 @@ fn admit(state: &State, ledger: &mut Ledger) -> Vec<Command> {
         }
         !fits
     });
-    if of_one_guest(&undecided) {
-        room = room.min(AT_ONCE.saturating_sub(commands.len()));
-        undecided.retain(|request| here.contains(&request.model));
-        for request in undecided.into_iter().take(room) {
-            ledger.admit(request);
-            commands.push(Command::Admit(request.id));
-        }
+    // Room that nobody's share fills is for whoever can use it. A model that is kept by
+    // requests nobody lets run would otherwise keep others out of memory.
+    room = room.min(AT_ONCE.saturating_sub(commands.len()));
+    undecided.retain(|request| here.contains(&request.model));
+    for request in undecided.into_iter().take(room) {
+        ledger.admit(request);
+        commands.push(Command::Admit(request.id));
     }
     commands
-}
-
-fn of_one_guest(requests: &[&Request]) -> bool {
-    let mut guests = requests.iter().map(|request| request.guest);
-    let first = guests.next();
-    guests.all(|guest| Some(guest) == first)
 }

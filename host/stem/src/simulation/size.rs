@@ -1,5 +1,6 @@
 //! Bytes as people write them.
 
+use rusty_genius_core::text::parse_size;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use std::fmt;
@@ -11,37 +12,6 @@ const UNITS: [(&str, u64); 5] = [
     ("KiB", 1 << 10),
     ("B", 1),
 ];
-
-/// A text that is no number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SizeError;
-
-impl fmt::Display for SizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("give bytes, or a whole number with KiB, MiB, GiB or TiB, as in 24GiB")
-    }
-}
-
-impl std::error::Error for SizeError {}
-
-/// Bytes: a whole number, and KiB, MiB, GiB or TiB if one of them follows, as in `24GiB`.
-///
-/// Errors: [`SizeError`], also for more bytes than 64 bits can count.
-pub fn parse_size(text: &str) -> Result<u64, SizeError> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit.trim_start() {
-        "" => 1,
-        unit => {
-            let named = UNITS
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(unit));
-            named.ok_or(SizeError)?.1
-        }
-    };
-    let number: u64 = number.parse().map_err(|_| SizeError)?;
-    number.checked_mul(unit).ok_or(SizeError)
-}
 
 /// The shortest text for so many bytes that [`parse_size`] understands.
 pub(super) fn format_size(bytes: u64) -> String {

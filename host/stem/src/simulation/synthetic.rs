@@ -1,8 +1,9 @@
 //! Traces that nobody recorded: what they are made from, as one word of a command line.
 
-use super::size::{format_size, parse_size};
+use super::size::format_size;
 use super::trace::{MODELS_LIMIT, REQUESTS_LIMIT};
 use rusty_genius_core::brainstem::Budgets;
+use rusty_genius_core::text::parse_size;
 use std::fmt;
 use std::str::FromStr;
 

@@ -117,8 +117,6 @@ impl Trace {
     /// load-seconds = 3.0
     /// prefill = 900.0       # tokens a second
     /// decode = 40.0
-    /// # May be left out: save-seconds (a tenth of load-seconds), slots (1), strategy,
-    /// # fails-every, dies-every.
     /// +++
     /// at-ms,model,prompt-tokens,completion-tokens
     /// 0,small,120,80
@@ -127,6 +125,9 @@ impl Trace {
     /// assert_eq!(trace.requests().len(), 2);
     /// # Ok::<(), rusty_genius_core::ManifestError>(())
     /// ```
+    ///
+    /// Of a model `save-seconds` (a tenth of `load-seconds`), `slots` (1), `strategy`,
+    /// `fails-every` and `dies-every` may be left out.
     ///
     /// The columns `guest`, `max-tokens` (as many as completion-tokens), `priority`,
     /// `deadline-ms` and `cancel-ms` may be left out, and so may their values.

@@ -376,6 +376,11 @@ impl Hands for World<'_> {
         }
     }
 
+    fn no_room(&mut self, id: ModelId) {
+        self.changed.push(id);
+        self.counts.failed_loads += 1;
+    }
+
     fn unload(&mut self, id: ModelId) {
         self.counts.unloads += 1;
         self.counts.evictions += u64::from(self.under_pressure);

@@ -2,6 +2,7 @@
 //! what they are for can be told where it is missing. The comments on them are help texts.
 
 use clap::Args;
+use rusty_genius::core::text::parse_size;
 use rusty_genius::cortex::Backend;
 use std::sync::Arc;
 
@@ -74,34 +75,12 @@ fn brain(_: &BrainArgs) -> Option<Arc<dyn Backend>> {
     None
 }
 
-/// Bytes, more than none: a whole number, and a unit if it is followed by one.
+/// Bytes, more than none.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 10] = [
-        ("", 1),
-        ("B", 1),
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-        ("kB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("TB", 1_000_000_000_000),
-    ];
-    const FORM: &str = "give bytes, or a whole number with kB, MB, GB, TB, KiB, MiB, GiB or TiB: \
-                        4000000000, or 4GiB";
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let named = |(name, _): &(&str, u64)| name.eq_ignore_ascii_case(unit);
-    let (_, unit) = UNITS.into_iter().find(named).ok_or(FORM)?;
-    if number.is_empty() {
-        return Err(FORM.into());
-    }
-    let bytes = number.parse().ok().and_then(|n: u64| n.checked_mul(unit));
-    match bytes {
-        Some(0) => Err("give more than 0".into()),
-        Some(bytes) => Ok(bytes),
-        None => Err("it is more bytes than 64 bits can count".into()),
+    match parse_size(text) {
+        Ok(0) => Err("give more than 0".into()),
+        Ok(bytes) => Ok(bytes),
+        Err(e) => Err(e.to_string()),
     }
 }
 
