@@ -114,7 +114,7 @@ impl Builder {
     }
 
     /// A new file in which each step of the policy is recorded, for
-    /// [`replay`](rusty_genius_stem::replay). Default none.
+    /// [`replay`](fn@rusty_genius_stem::replay). Default none.
     pub fn record(mut self, file: impl Into<PathBuf>) -> Self {
         self.record = Some(file.into());
         self
