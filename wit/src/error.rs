@@ -429,8 +429,8 @@ impl SandboxError {
             )),
             Self::NotAComponent { hint, .. } => Some(hint.clone()),
             Self::UngrantedImport { .. } => Some(format!(
-                "a guest gets the interfaces of {}, files under /scratch, clocks and random \
-                 numbers, and nothing else; build it without this import",
+                "build it without this import; the worlds of {} in wit/ say what each kind of \
+                 guest gets",
                 crate::WIT_PACKAGE
             )),
             Self::MissingExport { export, .. } => Some(match export.as_str() {
