@@ -21,6 +21,7 @@ pub(crate) fn code(error: &GeniusError) -> u8 {
             SandboxError::NoSuchGuest { .. } | SandboxError::GuestUsage { .. } => USAGE,
             SandboxError::NotAComponent { .. }
             | SandboxError::UngrantedImport { .. }
+            | SandboxError::UngrantedPrompts { .. }
             | SandboxError::MissingExport { .. } => 3,
             _ => HOST,
         },
