@@ -71,11 +71,13 @@ pub(crate) fn check_export(
         .exports(component.engine())
         .map(|(name, _)| format!("`{}`", plain(name)))
         .collect();
-    let reason = match (other, there.as_slice()) {
-        (Some((_, what)), _) => (*what).to_owned(),
-        (None, []) => "it exports nothing".into(),
-        (None, names) => format!("it exports {}", names.join(", ")),
+    let mut reason = match there.as_slice() {
+        [] => "it exports nothing".to_owned(),
+        names => format!("it exports {}", names.join(", ")),
     };
+    if let Some((_, what)) = other {
+        reason = format!("{reason}; {what}");
+    }
     Err(SandboxError::MissingExport {
         component: name.to_owned(),
         export: export.name().to_owned(),
