@@ -123,15 +123,14 @@ fn main() {
         );
     }
 
-    println!("a million requests, 40 models, one after the other:");
-    let spec: Synthetic = "pattern=day,models=40,requests=1000000,rate=12,memory=96GiB,seed=1"
+    println!("a million requests, 8 models that do not all fit:");
+    let spec: Synthetic = "pattern=steady,requests=1000000,rate=1,models=8,seed=1"
         .parse()
         .unwrap();
     let trace = spec.trace();
-    let policies: [Box<dyn Policy>; 3] = [
+    let policies: [Box<dyn Policy>; 2] = [
         Box::new(StrategyPolicy::default()),
         Box::new(load("policy/lru")),
-        Box::new(load("policy/fair-share")),
     ];
     for policy in policies {
         let name = policy.name().to_owned();
