@@ -1,5 +1,7 @@
 //! Models a user names: the raw manifest and its resolution into [`ModelSpec`]s.
 
+mod suggest;
+
 use crate::config::ConfigError;
 use crate::{
     CortexStrategy, GeniusError, ManifestError, ModelSource, ModelSpec, PartialBehavior,
@@ -157,7 +159,8 @@ impl UserManifest {
     }
 }
 
-/// Parses TOML into `T`, with errors that name file, line, column and key.
+/// Parses TOML into `T`, with errors that name file, line, column and key. Of a key or a
+/// value that `T` does not know they say which known one is nearest, if one is near.
 ///
 /// `first_line` is the line of `file` on which `text` begins (1 for a whole file; more
 /// for front matter inside another file).
@@ -173,7 +176,7 @@ pub fn parse_toml<T: DeserializeOwned>(
             line: position.map(|(line, _)| line + first_line - 1),
             column: position.map(|(_, column)| column),
             key,
-            reason: e.message().to_owned(),
+            reason: suggest::unknown(e.message()).unwrap_or_else(|| e.message().to_owned()),
         }
     };
     let deserializer = toml::Deserializer::parse(text).map_err(|e| error(&e, None))?;
@@ -313,8 +316,9 @@ strategy = "keep-alive"
     fn an_unknown_key_is_an_error_that_lists_the_known_ones() {
         let error = fails("[defaults]\nsampling = { temprature = 1.0 }\n");
         assert_eq!(error.line, Some(2));
-        assert!(error.reason.contains("temprature"), "{error}");
-        assert!(error.reason.contains("temperature"), "{error}");
+        let start = "unknown key `temprature`; did you mean `temperature`? (known: `";
+        assert!(error.reason.starts_with(start), "{error}");
+        assert!(error.reason.contains("`min-p`"), "{error}");
     }
 
     #[test]

@@ -105,9 +105,9 @@ fn what_is_wrong_with_a_trace_is_told_with_its_line() {
         (
             "slots",
             "slot",
-            "t:20:1: `model[1].slot`: unknown field `slot`",
+            "t:20:1: `model[1].slot`: unknown key `slot`",
         ),
-        ("[budgets]", "[budget]", "t:2:2: `budget`: unknown field"),
+        ("[budgets]", "[budget]", "t:2:2: `budget`: unknown key"),
         (
             ",model,",
             ",modell,",
