@@ -1,4 +1,5 @@
-//! Compiles the workspace in `guests/` to components and writes the table of them.
+//! Compiles the workspace in `guests/` to components, encodes the attacks in WebAssembly
+//! text beside it, and writes the table of them.
 //!
 //! What compiles them, and in which order it is looked for, is told in `src/lib.rs`.
 
@@ -12,12 +13,16 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// The folders below `guests/` that hold guests, their `Kind`, and what stands before their
 /// names. `Kind::folder` and `Kind::prefix` say the same; a test compares them.
-const KINDS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str, &str); 5] = [
     ("workflows", "Workflow", ""),
+    ("tools", "Tool", "tool/"),
     ("scenarios", "Scenario", ""),
     ("policies", "Policy", "policy/"),
     ("hostile", "Hostile", "hostile/"),
 ];
+
+/// The folder whose guests may also be files of WebAssembly text.
+const HOSTILE: &str = "hostile";
 
 /// The folder of what guests share, none itself.
 const SHARED: &str = "kit";
@@ -50,22 +55,60 @@ fn bundle() -> Result<(), String> {
 
     let mut table = String::from("const GUESTS: &[Guest] = &[\n");
     for guest in &guests {
-        // A copy, because the products are shared: a later build of another profile
-        // may replace them between this script and the compiler reading the table.
-        let file = format!("{}.wasm", guest.package);
-        let product = products.join(file.replace('-', "_"));
-        fs::copy(&product, out_dir.join(&file)).map_err(|e| describe(&product, &e))?;
+        let file = format!("{}.wasm", guest.name);
+        let bundled = out_dir.join(&file);
+        match &guest.form {
+            Form::Crate => {
+                // A copy, because the products are shared: a later build of another profile
+                // may replace them between this script and the compiler reading the table.
+                let product = products.join(file.replace('-', "_"));
+                fs::copy(&product, bundled).map_err(|e| describe(&product, &e))?;
+            }
+            Form::Text(bytes) => {
+                fs::write(&bundled, bytes).map_err(|e| describe(&bundled, &e))?;
+            }
+        }
         let _ = writeln!(
             table,
             "    Guest {{ name: \"{}{}\", kind: Kind::{}, summary: {:?}, \
              bytes: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")) }},",
-            guest.prefix, guest.package, guest.kind, guest.summary,
+            guest.prefix, guest.name, guest.kind, guest.summary,
         );
     }
     table.push_str("];\n");
+    table.push_str(&foreach_hostile(&guests));
     let table_file = out_dir.join("bundle.rs");
     fs::write(&table_file, table).map_err(|e| describe(&table_file, &e))
 }
+
+/// The macro that names every hostile guest, so that one without a test does not compile.
+fn foreach_hostile(guests: &[Source]) -> String {
+    let names: String = guests
+        .iter()
+        .filter(|guest| guest.kind == "Hostile")
+        .map(|guest| format!(" hostile_{}", guest.name.replace('-', "_")))
+        .collect();
+    format!(
+        "{FOREACH_DOC}macro_rules! foreach_hostile {{ ($mac:ident) => {{ $mac! {{{names} }} }}; }}\n"
+    )
+}
+
+const FOREACH_DOC: &str = "\
+/// Calls the macro of this name once, with an identifier for every hostile guest: the name
+/// in the bundle, with `_` for `/` and `-`. A test file that demands an item of each name
+/// does not compile as long as a guest has no test:
+///
+/// ```
+/// # macro_rules! tests { ($($name:ident)*) => { $(fn $name() {})* } }
+/// # rusty_genius_guests::foreach_hostile!(tests);
+/// macro_rules! has_a_test {
+///     ($($name:ident)*) => { $(const _: fn() = $name;)* };
+/// }
+/// rusty_genius_guests::foreach_hostile!(has_a_test);
+/// # fn main() {}
+/// ```
+#[macro_export]
+";
 
 /// Names what the guests are made of. Not this crate's own folder and not the products,
 /// or every build would start the next.
@@ -89,45 +132,115 @@ fn rerun_if_changed(guests_dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A guest's folder, before it is compiled.
+/// A guest, before it is compiled.
 struct Source {
-    package: String,
+    name: String,
     kind: &'static str,
     prefix: &'static str,
     summary: String,
+    form: Form,
+}
+
+enum Form {
+    /// A package of the workspace, named as the guest is.
+    Crate,
+    /// A file of WebAssembly text: what it says, in bytes.
+    Text(Vec<u8>),
 }
 
 fn discover(guests_dir: &Path) -> Result<Vec<Source>, String> {
-    let mut guests = Vec::new();
+    let mut guests: Vec<Source> = Vec::new();
     for (folder, kind, prefix) in KINDS {
+        let begin = guests.len();
         for path in entries(&guests_dir.join(folder))? {
-            let manifest_file = path.join("Cargo.toml");
-            if !manifest_file.is_file() {
+            let is_text = path.extension().is_some_and(|extension| extension == "wat");
+            let (name, summary, form) = if is_text && folder == HOSTILE {
+                read_text(&path)?
+            } else if path.join("Cargo.toml").is_file() {
+                read_manifest(&path.join("Cargo.toml"))?
+            } else {
                 continue;
-            }
-            let manifest =
-                fs::read_to_string(&manifest_file).map_err(|e| describe(&manifest_file, &e))?;
-            let field = |key| {
-                string_field(&manifest, key)
-                    .ok_or_else(|| format!("{} has no `{key} = \"…\"`", manifest_file.display()))
             };
-            let package = field("name")?;
-            if path.file_name().is_none_or(|name| name != &*package) {
+            if guests.iter().any(|guest| guest.name == name) {
                 return Err(format!(
-                    "{} names the package `{package}`, unlike its folder",
-                    manifest_file.display()
+                    "{}: there is a guest `{name}` already",
+                    path.display()
                 ));
             }
-            let summary = field("description")?;
             guests.push(Source {
-                package,
+                name,
                 kind,
                 prefix,
                 summary,
+                form,
             });
         }
+        guests[begin..].sort_by(|a, b| a.name.cmp(&b.name));
     }
     Ok(guests)
+}
+
+fn read_manifest(file: &Path) -> Result<(String, String, Form), String> {
+    let manifest = fs::read_to_string(file).map_err(|e| describe(file, &e))?;
+    let field = |key| {
+        string_field(&manifest, key)
+            .ok_or_else(|| format!("{} has no `{key} = \"…\"`", file.display()))
+    };
+    let name = field("name")?;
+    let folder = file.parent().and_then(Path::file_name);
+    if folder.is_none_or(|folder| folder != &*name) {
+        return Err(format!(
+            "{} names the package `{name}`, unlike its folder",
+            file.display()
+        ));
+    }
+    Ok((name, field("description")?, Form::Crate))
+}
+
+fn read_text(file: &Path) -> Result<(String, String, Form), String> {
+    let text = fs::read_to_string(file).map_err(|e| describe(file, &e))?;
+    let name = file.file_stem().and_then(|stem| stem.to_str());
+    let name = name.ok_or_else(|| format!("{} has an odd name", file.display()))?;
+    let summary = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix(";; "));
+    let summary = summary
+        .ok_or_else(|| format!("{} does not begin with `;; ` and a summary", file.display()))?;
+    // Encoded, not validated: some are wrong on purpose.
+    let bytes = repeat(&text)
+        .and_then(|text| wat::parse_str(text).map_err(|e| e.to_string()))
+        .map_err(|e| format!("{}: {e}", file.display()))?;
+    Ok((name.to_owned(), summary.to_owned(), Form::Text(bytes)))
+}
+
+/// Writes the lines between `;; repeat N` and `;; end` N times, with the number of the
+/// round, from 0, for `{n}` and the number before it for `{m}`. WebAssembly text has no
+/// macros, and an attack by mere numbers should still be one that a person can read.
+fn repeat(text: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(count) = line.trim().strip_prefix(";; repeat ") else {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        };
+        let count: usize = count.parse().map_err(|_| format!("`{line}`: no number"))?;
+        let body: Vec<&str> = lines
+            .by_ref()
+            .take_while(|line| line.trim() != ";; end")
+            .collect();
+        for n in 0..count {
+            for line in &body {
+                let before = n.wrapping_sub(1);
+                let line = line.replace("{n}", &n.to_string());
+                out.push_str(&line.replace("{m}", &before.to_string()));
+                out.push('\n');
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// The value of a line `key = "value"`. Guests' manifests are a dozen lines that a

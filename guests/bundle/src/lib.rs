@@ -2,8 +2,15 @@
 //!
 //! The build script compiles the workspace in `guests/` from source, and this crate
 //! hands out the bytes: nothing has to be built, found or kept in step by hand. A new
-//! guest is a new folder below `guests/workflows`, `guests/scenarios`, `guests/policies` or
-//! `guests/hostile`; there is no list of them.
+//! guest is a new folder below `guests/workflows`, `guests/tools`, `guests/scenarios`,
+//! `guests/policies` or `guests/hostile`; there is no list of them.
+//!
+//! An attack that no compiler would write is a file `guests/hostile/NAME.wat` instead:
+//! WebAssembly text whose first line is `;; ` and its summary. Lines between `;; repeat N`
+//! and `;; end` stand for N copies of them, with `{n}` for the number of the copy. One that
+//! is no component on purpose says so on its second line, `;; not a component`.
+//!
+//! [`foreach_hostile!`] names all hostile guests, for tests that must leave none out.
 //!
 //! # What compiles the guests
 //!
@@ -27,11 +34,14 @@
 pub enum Kind {
     /// A prompt workflow: world `workflow` or `workflow-blocking`.
     Workflow,
+    /// A tool that workflows call: world `tool` or `tool-blocking`.
+    Tool,
     /// A test scenario: world `scenario`.
     Scenario,
     /// An orchestration policy: world `policy`.
     Policy,
-    /// A guest that attacks its host, or lies to it; each one is a test.
+    /// A guest of any world, or of none, that attacks its host or lies to it; each one is
+    /// a test.
     Hostile,
 }
 
@@ -40,6 +50,7 @@ impl Kind {
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Workflow => "workflows",
+            Self::Tool => "tools",
             Self::Scenario => "scenarios",
             Self::Policy => "policies",
             Self::Hostile => "hostile",
@@ -51,6 +62,7 @@ impl Kind {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Workflow | Self::Scenario => "",
+            Self::Tool => "tool/",
             Self::Policy => "policy/",
             Self::Hostile => "hostile/",
         }
@@ -60,13 +72,13 @@ impl Kind {
 /// A guest, compiled.
 #[derive(Clone, Copy)]
 pub struct Guest {
-    /// What it is called: the name of its folder, with [`Kind::prefix`] before it.
+    /// What it is called: the name of its folder or file, with [`Kind::prefix`] before it.
     pub name: &'static str,
     /// What it is for.
     pub kind: Kind,
     /// What it does, in one line.
     pub summary: &'static str,
-    /// The component.
+    /// The component. Of a hostile guest perhaps none.
     pub bytes: &'static [u8],
 }
 
@@ -89,7 +101,7 @@ pub fn all() -> &'static [Guest] {
 }
 
 /// The guest of this name, with or without its kind's prefix or folder: `ask` and
-/// `workflows/ask`, `spin` and `hostile/spin`, `lru`, `policy/lru` and `policies/lru`.
+/// `workflows/ask`, `calc`, `tool/calc` and `tools/calc`, `spin` and `hostile/spin`.
 pub fn find(name: &str) -> Option<&'static Guest> {
     GUESTS.iter().find(|guest| {
         let folder = guest.kind.folder();
