@@ -1,7 +1,7 @@
 //! Results in words: the cases of the contract, spelled as WIT does.
 
 use crate::rusty_genius::genius::types::{
-    AssetError, BudgetResource, EngineError, Error, ProtocolError,
+    AssetError, BudgetResource, EngineError, Error, ProtocolError, ToolError,
 };
 
 /// `ok`, or the error.
@@ -24,6 +24,8 @@ pub fn error(error: &Error) -> String {
         Error::Asset(e) => format!("asset({})", asset(*e)),
         Error::Engine(e) => format!("engine({})", engine(*e)),
         Error::Budget(e) => format!("budget({}, {})", resource(e.resource), e.limit),
+        Error::Tool(ToolError::NotGranted) => "tool(not-granted)".into(),
+        Error::Tool(ToolError::Broken) => "tool(broken)".into(),
     }
 }
 
@@ -58,5 +60,14 @@ fn resource(resource: BudgetResource) -> &'static str {
         BudgetResource::Prompt => "prompt",
         BudgetResource::Reply => "reply",
         BudgetResource::Journal => "journal",
+        BudgetResource::CpuTime => "cpu-time",
+        BudgetResource::PromptTokens => "prompt-tokens",
+        BudgetResource::CompletionTokens => "completion-tokens",
+        BudgetResource::Generations => "generations",
+        BudgetResource::Handles => "handles",
+        BudgetResource::Scratch => "scratch",
+        BudgetResource::ScratchFiles => "scratch-files",
+        BudgetResource::Stdout => "stdout",
+        BudgetResource::ToolCalls => "tool-calls",
     }
 }
