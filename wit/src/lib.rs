@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod brainstem;
+pub mod component;
 mod config;
 mod error;
 mod event;

@@ -21,6 +21,27 @@ pub fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A text as it can be shown on one line: control characters and those that [`reorders`]
+/// are escaped (`\u{1b}`). At most `limit` characters of that are kept, then follows `…`.
+pub fn one_line(text: &str, limit: usize) -> String {
+    let mut line = String::new();
+    let mut room = limit;
+    for c in text.chars() {
+        let escape = (c.is_control() || reorders(c)).then(|| c.escape_unicode());
+        let length = escape.as_ref().map_or(1, ExactSizeIterator::len);
+        let Some(left) = room.checked_sub(length) else {
+            line.push('…');
+            break;
+        };
+        room = left;
+        match escape {
+            Some(escape) => line.extend(escape),
+            None => line.push(c),
+        }
+    }
+    line
+}
+
 /// A text that is no number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
@@ -73,6 +94,15 @@ mod tests {
         assert_eq!(spelled, "ab".repeat(32));
         assert!(is_sha256(&spelled) && is_sha256(&spelled.to_uppercase()));
         assert!(!is_sha256(&spelled[1..]) && !is_sha256(&"g".repeat(64)));
+    }
+
+    #[test]
+    fn a_line_has_no_more_than_it_may_and_nothing_that_is_obeyed() {
+        assert_eq!(one_line("a\tb\u{202e}ä", 99), "a\\u{9}b\\u{202e}ä");
+        assert_eq!(one_line("äöü", 3), "äöü");
+        assert_eq!(one_line("äöü", 2), "äö…");
+        assert_eq!(one_line("ab\u{1b}", 7), "ab…");
+        assert_eq!((one_line("", 0), one_line("a", 0)), ("".into(), "…".into()));
     }
 
     #[test]

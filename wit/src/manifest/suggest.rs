@@ -1,6 +1,6 @@
 //! What serde says of unknown names, in words that help.
 
-use crate::text::reorders;
+use crate::text::one_line;
 
 /// Longest unknown name that is compared, and that is shown whole; characters.
 const NAME_LIMIT: usize = 64;
@@ -51,19 +51,9 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     (slips <= near.len() / 3).then_some(near)
 }
 
-/// An unknown name on one line, cut if it is long.
+/// An unknown name, which may be anything.
 fn show(name: &str) -> String {
-    let mut shown = String::new();
-    for c in name.chars().take(NAME_LIMIT) {
-        match c.is_control() || reorders(c) {
-            true => shown.extend(c.escape_unicode()),
-            false => shown.push(c),
-        }
-    }
-    if name.chars().nth(NAME_LIMIT).is_some() {
-        shown.push('…');
-    }
-    shown
+    one_line(name, NAME_LIMIT)
 }
 
 #[cfg(test)]
