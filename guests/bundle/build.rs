@@ -24,8 +24,8 @@ const KINDS: [(&str, &str, &str); 5] = [
 /// The folder whose guests may also be files of WebAssembly text.
 const HOSTILE: &str = "hostile";
 
-/// The folder of what guests share, none itself.
-const SHARED: &str = "kit";
+/// The folders of what guests share, none themselves.
+const SHARED: [&str; 2] = ["kit", "crowbar"];
 
 /// Where Debian's packages put what a build for WASI needs.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -117,8 +117,8 @@ fn rerun_if_changed(guests_dir: &Path) -> Result<(), String> {
         PathBuf::from("build.rs"),
         guests_dir.join("Cargo.toml"),
         guests_dir.join("Cargo.lock"),
-        guests_dir.join(SHARED),
     ];
+    sources.extend(SHARED.map(|folder| guests_dir.join(folder)));
     sources.extend(KINDS.iter().map(|(folder, ..)| guests_dir.join(folder)));
     let contract = guests_dir.join("../wit");
     sources.extend(

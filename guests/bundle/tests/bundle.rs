@@ -105,8 +105,10 @@ fn a_guest_is_found_with_and_without_its_prefix_or_folder() {
 
 #[test]
 fn what_guests_share_is_no_guest() {
-    assert!(guests().join("kit/Cargo.toml").is_file());
-    assert!(find("kit").is_none());
+    for shared in ["kit", "crowbar"] {
+        assert!(guests().join(shared).join("Cargo.toml").is_file());
+        assert!(find(shared).is_none());
+    }
 }
 
 #[test]
