@@ -208,14 +208,31 @@ fn read_text(file: &Path) -> Result<(String, String, Form), String> {
     let summary = summary
         .ok_or_else(|| format!("{} does not begin with `;; ` and a summary", file.display()))?;
     // Encoded, not validated: some are wrong on purpose.
-    let bytes = repeat(&text)
+    let bytes = include(file, &text)
+        .and_then(|text| repeat(&text))
         .and_then(|text| wat::parse_str(text).map_err(|e| e.to_string()))
         .map_err(|e| format!("{}: {e}", file.display()))?;
     Ok((name.to_owned(), summary.to_owned(), Form::Text(bytes)))
 }
 
+/// Writes the file named by a line `;; include FILE` in its place.
+fn include(file: &Path, text: &str) -> Result<String, String> {
+    let mut out = String::new();
+    for line in text.lines() {
+        match line.trim().strip_prefix(";; include ") {
+            Some(name) => {
+                let included = file.with_file_name(name);
+                out.push_str(&fs::read_to_string(&included).map_err(|e| describe(&included, &e))?);
+            }
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}
+
 /// Writes the lines between `;; repeat N` and `;; end` N times, with the number of the
-/// round, from 0, for `{n}` and the number before it for `{m}`. WebAssembly text has no
+/// round, from 1, for `{n}` and the number before it for `{m}`. WebAssembly text has no
 /// macros, and an attack by mere numbers should still be one that a person can read.
 fn repeat(text: &str) -> Result<String, String> {
     let mut out = String::new();
@@ -231,11 +248,10 @@ fn repeat(text: &str) -> Result<String, String> {
             .by_ref()
             .take_while(|line| line.trim() != ";; end")
             .collect();
-        for n in 0..count {
+        for n in 1..=count {
             for line in &body {
-                let before = n.wrapping_sub(1);
                 let line = line.replace("{n}", &n.to_string());
-                out.push_str(&line.replace("{m}", &before.to_string()));
+                out.push_str(&line.replace("{m}", &(n - 1).to_string()));
                 out.push('\n');
             }
         }

@@ -1,3 +1,3 @@
-;; A core module, which is no component
+;; Is a core module, and no component
 ;; not a component
 (module (func (export "run")))

@@ -1,7 +1,7 @@
 ;; Loops for ever in a start function, before anything is called
 (component
   (core module $m
-    (func $start (loop $for-ever (br $for-ever)))
+    (func $start (export "start") (loop $for-ever (br $for-ever)))
     (func (export "run"))
     (start $start))
   (core instance $i (instantiate $m))

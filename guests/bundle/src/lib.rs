@@ -7,8 +7,9 @@
 //!
 //! An attack that no compiler would write is a file `guests/hostile/NAME.wat` instead:
 //! WebAssembly text whose first line is `;; ` and its summary. Lines between `;; repeat N`
-//! and `;; end` stand for N copies of them, with `{n}` for the number of the copy. One that
-//! is no component on purpose says so on its second line, `;; not a component`.
+//! and `;; end` stand for N copies of them, with `{n}` for the number of the copy from 1 on,
+//! and `{m}` for the one before it; `;; include FILE` stands for what is in the file. One
+//! that is no component on purpose says so on its second line, `;; not a component`.
 //!
 //! [`foreach_hostile!`] names all hostile guests, for tests that must leave none out.
 //!

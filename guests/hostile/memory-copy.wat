@@ -1,0 +1,12 @@
+;; Copies 64 MiB again and again, each time in one instruction
+(component
+  (core module $m
+    (memory 2048)
+    (func $start (export "start") 
+      (loop $for-ever
+        (memory.copy (i32.const 0x4000000) (i32.const 0) (i32.const 0x4000000))
+        (br $for-ever)))
+    (func (export "run"))
+    (start $start))
+  (core instance $i (instantiate $m))
+  (func (export "run") (canon lift (core func $i "run"))))

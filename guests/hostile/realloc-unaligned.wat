@@ -1,0 +1,11 @@
+;; Has the host put the arguments at an odd address
+(component
+  ;; include ../crowbar/workflow.wat
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1))
+    (func (export "run") (param i32 i32) (result i32)
+      (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func (export "run") (type $run) (canon lift (core func $i "run")
+    (memory $i "memory") (realloc (func $i "realloc")))))

@@ -1,0 +1,12 @@
+;; Leaves a result that is neither `ok` nor an error
+(component
+  ;; include ../crowbar/workflow.wat
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+    (func (export "run") (param i32 i32) (result i32)
+      (i32.store8 (i32.const 0) (i32.const 7))
+      (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func (export "run") (type $run) (canon lift (core func $i "run")
+    (memory $i "memory") (realloc (func $i "realloc")))))
