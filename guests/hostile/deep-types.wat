@@ -1,7 +1,7 @@
-;; Has a type of lists, ten thousand deep
+;; Has a type of lists, a thousand deep
 (component
   (type $t0 u8)
-  ;; repeat 10000
+  ;; repeat 1000
   (type $t{n} (list $t{m}))
   ;; end
 )

@@ -1,7 +1,7 @@
-;; Has twenty thousand functions to compile
+;; Has five thousand functions to compile
 (component
   (core module
-    ;; repeat 20000
+    ;; repeat 5000
     (func (param i32) (result i32) (i32.mul (local.get 0) (i32.const {n})))
     ;; end
 ))

@@ -1,6 +1,6 @@
 //! `ask`, through `cortex-blocking`: what a guest looks like in a language whose
-//! toolchain has no component-model async yet. It shows a tool call as `ask` does, on a line
-//! of its own: `weather({"city":"Paris"})`.
+//! toolchain has no component-model async yet. It offers no tools; a tool call is shown as `ask`
+//! does where there are none, on a line of its own: `weather({"city":"Paris"})`.
 
 use rusty_genius::genius::cortex_blocking::Session;
 use rusty_genius::genius::journal::{Level, append};
