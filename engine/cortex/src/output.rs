@@ -119,6 +119,10 @@ impl OutputMachine {
             utf8.finish(|text| tags.push(text, |piece| sink.take(piece, out)));
             tags.finish(|piece| sink.take(piece, out));
             sink.finish(out);
+        } else {
+            // What followed the stop text with the same token.
+            *utf8 = Utf8Joiner::default();
+            *tags = TagScanner::default();
         }
         sink.flow()
     }

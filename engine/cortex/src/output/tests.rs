@@ -184,6 +184,14 @@ fn a_template_may_have_opened_the_thought() {
 }
 
 #[test]
+fn what_follows_a_stop_text_is_not_held_for_ever() {
+    for rest in [&b"\xc5"[..], b"<thin", b"<tool_call>{", b"S"] {
+        let stop = behavior(&["STOP"], ThoughtMode::Show);
+        assert!(run(OutputMachine::new(&stop), &[&[b"STOP", rest].concat()]).is_empty());
+    }
+}
+
+#[test]
 fn a_stop_text_ends_the_content_and_is_not_delivered() {
     let stop = behavior(&["User:"], ThoughtMode::Show);
     let mut machine = OutputMachine::new(&stop);
