@@ -10,6 +10,7 @@ pub mod component;
 mod config;
 mod error;
 mod event;
+pub mod fixture;
 pub mod gguf;
 mod guest;
 mod manifest;

@@ -1,7 +1,8 @@
 //! What can be wrong with a run.
 
-use crate::call::{self, Call};
+use crate::call;
 use crate::show;
+use rusty_genius_core::fixture::Call;
 use rusty_genius_core::{AssetError, BudgetResource, EngineError, GeniusError, ToolCall};
 use std::fmt;
 

@@ -1,10 +1,9 @@
 //! Whether a run was as it should be.
 
-use crate::call::Call;
 use crate::evidence::Evidence;
 use crate::failure::Failure;
-use crate::fixture::{Expect, Fixture};
 use crate::runner::Scenario;
+use rusty_genius_core::fixture::{Call, Expect, Fixture};
 use rusty_genius_core::{FinishReason, Observation, Usage};
 
 /// How much is asked of a run.

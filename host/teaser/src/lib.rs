@@ -51,17 +51,14 @@
 mod call;
 mod evidence;
 mod failure;
-mod fixture;
 mod judge;
 mod runner;
 mod scan;
 mod show;
-mod split;
 
-pub use call::Call;
 pub use evidence::Evidence;
 pub use failure::Failure;
-pub use fixture::{Expect, FIXTURE_LIMIT, Finish, Fixture, Limits};
 pub use judge::{Standard, judge};
 pub use runner::{ENGINE_VARIABLE, Outcome, Runner, Scenario, engine_from_env};
+pub use rusty_genius_core::fixture::{Call, Expect, FIXTURE_LIMIT, Finish, Fixture, Limits};
 pub use scan::{Found, scan};

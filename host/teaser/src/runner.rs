@@ -3,13 +3,13 @@
 use crate::call;
 use crate::evidence::Evidence;
 use crate::failure::Failure;
-use crate::fixture::Fixture;
 use crate::judge::{Standard, judge};
 use crate::show;
 use rusty_genius::Genius;
 use rusty_genius_core::GeniusError;
+use rusty_genius_core::fixture::Fixture;
 use rusty_genius_cortex::DEFAULT_ENGINE;
-use rusty_genius_sandbox::{Guest, Job};
+use rusty_genius_sandbox::{Budget, Guest, Job};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -115,7 +115,11 @@ impl Runner {
         let mut model = fixture.model.clone();
         model.engine = Some(self.engine.clone());
         let mut job = Job::new(model);
-        job.budget = fixture.budget();
+        job.budget = Budget {
+            wall_time: fixture.limits.timeout,
+            memory: fixture.limits.memory,
+            ..Budget::default()
+        };
         let case = fixture.test_case();
         let evidence = match self.genius.run_case(&self.guest, case, job).await {
             Ok(report) => {

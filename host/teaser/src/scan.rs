@@ -1,7 +1,7 @@
 //! Finding fixtures.
 
-use crate::fixture::{FIXTURE_LIMIT, Fixture, too_large, whole_file};
 use crate::show;
+use rusty_genius_core::fixture::{FIXTURE_LIMIT, Fixture, too_large, whole_file};
 use rusty_genius_core::{GeniusError, ManifestError};
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -123,7 +123,11 @@ fn bad_content_names_its_line_and_stops_nobody() {
         ("Org/Repo/Q4/no-prompt", 3, "no prompt"),
         ("Org/Repo/Q4/nul", 3, "control character"),
         ("Org/Repo/Q4/open", 1, "not closed"),
-        ("Org/Repo/Q4/unknown", 4, "unknown key `contians`; did you mean `contains`?"),
+        (
+            "Org/Repo/Q4/unknown",
+            4,
+            "unknown key `contians`; did you mean `contains`?",
+        ),
         ("Org/Repo/Q4/wrong-type", 3, "invalid type"),
     ]);
 }

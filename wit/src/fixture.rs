@@ -1,13 +1,19 @@
-//! One fixture, read and checked.
+//! Fixtures: one test of a model, read from a file and checked.
+//!
+//! A fixture is TOML front matter between two lines `+++`, and then the prompt.
+//! `fixtures/README.md` tells the format. What runs and judges one is the brainteaser.
 
-use crate::call::Call;
-use crate::split::{self, FRONT_LINE, Fault};
-use rusty_genius_core::{
+mod call;
+mod split;
+
+pub use call::Call;
+
+use crate::{
     Behavior, ConfigError, Constraint, ManifestError, ModelSource, ModelSpec, Overflow,
     PartialBehavior, PartialConfig, PartialSampling, Role, TestCase, Turn, locate_toml, parse_toml,
 };
-use rusty_genius_sandbox::Budget;
 use serde::Deserialize;
+use split::{FRONT_LINE, Fault};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,8 +21,12 @@ use std::time::Duration;
 pub const FIXTURE_LIMIT: u64 = 1 << 20;
 /// Longest name of a test, bytes: it becomes part of file names.
 const NAME_LIMIT: usize = 100;
+/// Time of a run, where the fixture says nothing: as any run has it.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest timeout: an hour.
 const TIMEOUT_LIMIT: Duration = Duration::from_secs(3600);
+/// Memory of a run, where the fixture says nothing, MiB: as any run has it.
+const MEMORY: u64 = 256;
 /// Most memory, MiB: what 32 bits can address.
 const MEMORY_LIMIT: u64 = 4096;
 
@@ -190,15 +200,6 @@ impl Fixture {
         set.unwrap_or_else(|| Behavior::default().max_tokens)
     }
 
-    /// The budget of its run: its own limits, and the sandbox's defaults.
-    pub fn budget(&self) -> Budget {
-        Budget {
-            wall_time: self.limits.timeout,
-            memory: self.limits.memory,
-            ..Budget::default()
-        }
-    }
-
     /// What a scenario guest is given of it: not the expectations.
     pub fn test_case(&self) -> TestCase {
         TestCase {
@@ -210,7 +211,7 @@ impl Fixture {
 }
 
 /// An error about the file as such: on its first line, for want of a better one.
-pub(crate) fn whole_file(file: &Path, reason: impl Into<String>) -> ManifestError {
+pub fn whole_file(file: &Path, reason: impl Into<String>) -> ManifestError {
     ManifestError {
         file: file.to_owned(),
         line: Some(1),
@@ -220,7 +221,8 @@ pub(crate) fn whole_file(file: &Path, reason: impl Into<String>) -> ManifestErro
     }
 }
 
-pub(crate) fn too_large(bytes: u64) -> String {
+/// What is wrong with a file of more than [`FIXTURE_LIMIT`] bytes.
+pub fn too_large(bytes: u64) -> String {
     format!("it has {bytes} bytes, and a fixture has at most {FIXTURE_LIMIT}")
 }
 
@@ -246,9 +248,8 @@ fn model(name: &str) -> Result<ModelSpec, String> {
 }
 
 fn limits(front: &FrontLimits) -> Result<Limits, (&'static str, String)> {
-    let default = Budget::default();
     let timeout = match &front.timeout {
-        None => default.wall_time,
+        None => TIMEOUT,
         Some(text) => humantime::parse_duration(text).map_err(|e| {
             (
                 "timeout",
@@ -263,7 +264,7 @@ fn limits(front: &FrontLimits) -> Result<Limits, (&'static str, String)> {
             format!("it is {given}; it must be over 0 and at most 1h"),
         ));
     }
-    let memory = front.memory.unwrap_or(default.memory >> 20);
+    let memory = front.memory.unwrap_or(MEMORY);
     if !(1..=MEMORY_LIMIT).contains(&memory) {
         let reason = format!("it is {memory} MiB; it must be 1 to {MEMORY_LIMIT}");
         return Err(("memory", reason));
