@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Longest answer that can be asked for, tokens.
-const MAX_TOKENS_LIMIT: u32 = 1 << 20;
+pub const MAX_TOKENS_LIMIT: u32 = 1 << 20;
 /// Most stop texts.
 const STOP_COUNT_LIMIT: usize = 16;
 /// Longest stop text, bytes.

@@ -1,6 +1,7 @@
 //! Everything that can go wrong, as closed enums with their context.
 
 use crate::config::ConfigError;
+use crate::run::Digest;
 use crate::spec::SpecError;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -402,6 +403,38 @@ pub enum SandboxError {
         /// The guest's words, or the error it could not go on from.
         message: String,
     },
+    /// The grant names no tool of this name.
+    #[error("tool {name:?} is not granted to this run")]
+    ToolNotGranted {
+        /// The name the guest asked for.
+        name: String,
+    },
+    /// A tool could not answer: it trapped, spent its budget, or broke its contract.
+    #[error("tool {name} could not answer: {reason}")]
+    ToolBroken {
+        /// The tool, by the name of the grant.
+        name: String,
+        /// What it did.
+        reason: String,
+    },
+    /// What is granted is not there, or cannot be granted.
+    #[error("`{key}`: {reason}")]
+    BadGrant {
+        /// The manifest's key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A pinned component is another one.
+    #[error("{component} has the digest {found}, and {pinned} is asked for")]
+    WrongDigest {
+        /// The file or built-in name.
+        component: String,
+        /// What was found.
+        found: Digest,
+        /// What the manifest pins.
+        pinned: Digest,
+    },
     /// The guest trapped.
     #[error("{component} trapped: {reason}")]
     GuestTrapped {
@@ -444,6 +477,12 @@ impl SandboxError {
             Self::UngrantedPrompts { .. } => {
                 Some("grant it with --policy-prompts, if it deserves that".into())
             }
+            Self::ToolNotGranted { .. } => {
+                Some("grant it with `[grants.tools.NAME]` in its genius.toml, or --tool".into())
+            }
+            Self::WrongDigest { .. } => {
+                Some("see what changed (`genius guest inspect`) before you pin the new one".into())
+            }
             Self::GuestUsage { .. } => {
                 Some("arguments for the guest stand after `--`, or after its name".into())
             }
@@ -453,7 +492,7 @@ impl SandboxError {
 }
 
 /// What a run's budget limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BudgetResource {
     /// Wall-clock time of the run, milliseconds.
@@ -472,6 +511,24 @@ pub enum BudgetResource {
     Reply,
     /// Bytes appended to the journal.
     Journal,
+    /// Processor time of the run, waiting for a model excluded, milliseconds.
+    CpuTime,
+    /// Tokens of all prompts together.
+    PromptTokens,
+    /// Tokens of all answers together.
+    CompletionTokens,
+    /// Generations in total.
+    Generations,
+    /// Handles of every kind open at once.
+    Handles,
+    /// Bytes written to files, holes included.
+    Scratch,
+    /// Files, folders and links made.
+    ScratchFiles,
+    /// Bytes printed to stdout and stderr.
+    Stdout,
+    /// Calls of tools in total.
+    ToolCalls,
 }
 
 impl BudgetResource {
@@ -488,6 +545,18 @@ impl BudgetResource {
             Self::Prompt => format!("its {limit} bytes of turns in one request"),
             Self::Reply => format!("its {limit} bytes of reply"),
             Self::Journal => format!("its {limit} bytes of journal"),
+            Self::CpuTime => format!(
+                "its processor time of {}",
+                humantime::format_duration(Duration::from_millis(limit))
+            ),
+            Self::PromptTokens => format!("its {limit} tokens of prompts"),
+            Self::CompletionTokens => format!("its {limit} tokens of answers"),
+            Self::Generations => format!("its {limit} generations in all"),
+            Self::Handles => format!("its {limit} open handles"),
+            Self::Scratch => format!("its {limit} bytes written to files"),
+            Self::ScratchFiles => format!("its {limit} files and folders made"),
+            Self::Stdout => format!("its {limit} bytes printed"),
+            Self::ToolCalls => format!("its {limit} calls of tools"),
         }
     }
 }
@@ -504,15 +573,15 @@ pub struct BudgetError {
 
 impl BudgetError {
     fn hint(&self) -> Option<String> {
-        match self.resource {
-            BudgetResource::WallTime => {
-                Some("give it longer with --timeout SECONDS, if it deserves it".into())
-            }
-            BudgetResource::Memory => {
-                Some("give it more with --memory MIB, if it deserves it".into())
-            }
-            _ => None,
-        }
+        let key = self.resource.key();
+        let flag = match self.resource {
+            BudgetResource::WallTime => "--timeout SECONDS".to_owned(),
+            BudgetResource::Memory => "--memory MIB".to_owned(),
+            _ => format!("--budget {key}=…"),
+        };
+        Some(format!(
+            "give it more with {flag}, or `budget.{key}` in its genius.toml, if it deserves it"
+        ))
     }
 }
 

@@ -3,16 +3,16 @@
 use crate::run::Run;
 use crate::{bundled, home};
 use facecrab::{Facecrab, catalog};
-use futures::FutureExt;
 use rusty_genius_bytelm::Bytelm;
 use rusty_genius_core::brainstem::Budgets;
 use rusty_genius_core::{
     GeniusError, ModelSpec, Observation, SandboxError, TestCase, UserManifest,
 };
 use rusty_genius_cortex::{Backend, Cortex, DEFAULT_ENGINE, SystemClock};
+use rusty_genius_guests::Kind;
 use rusty_genius_sandbox::{
-    COMPONENT_LIMIT, Guest, Job, PolicyGuest, PolicyHost, PolicyOptions, Report, Sandbox,
-    SandboxConfig,
+    COMPONENT_LIMIT, CodeCache, Guest, Job, PolicyGuest, PolicyHost, PolicyOptions, Records,
+    Report, Resolve, Sandbox, SandboxConfig,
 };
 use rusty_genius_stem::{Observer, Policy, Recorder, Stem, StemConfig, StrategyPolicy};
 use std::io::ErrorKind;
@@ -34,6 +34,7 @@ pub struct Builder {
     observer: Observer,
     scratch_root: Option<PathBuf>,
     cache: Cache,
+    records: Option<PathBuf>,
     max_runs: Option<u32>,
 }
 
@@ -61,6 +62,7 @@ impl Builder {
             observer: Arc::new(|_| {}),
             scratch_root: None,
             cache: Cache::Home,
+            records: None,
             max_runs: None,
         }
     }
@@ -139,7 +141,14 @@ impl Builder {
         self
     }
 
-    /// Most guests alive at once. Default 64.
+    /// A directory in which each run leaves a record. Default none; the command's is
+    /// [`records_dir`](crate::records_dir).
+    pub fn records(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.records = Some(dir.into());
+        self
+    }
+
+    /// Most guests alive at once, tools included. Default 64.
     pub fn max_runs(mut self, runs: u32) -> Self {
         self.max_runs = Some(runs);
         self
@@ -168,12 +177,15 @@ impl Builder {
         }
         let scratch_root = self.scratch_root.unwrap_or_else(home::scratch_root);
         let cache = match self.cache {
-            Cache::Home => home::cache(),
+            Cache::Home => home_cache(),
             Cache::Off => None,
-            Cache::In(dir) => Some(dir),
+            Cache::In(dir) => Some(CodeCache {
+                key: dir.with_extension("key"),
+                dir,
+            }),
         };
         let policies = Policies {
-            cache: cache.as_ref().map(|cache| cache.join("policies")),
+            cache: cache.as_ref().map(|cache| cache_of(cache, "policies")),
             host: OnceLock::new(),
         };
         let policy: Box<dyn Policy> = match self.policy {
@@ -205,9 +217,19 @@ impl Builder {
             });
             stem.observe_steps = true;
         }
+        let records = self.records.map(Records::new);
+        if let Some(records) = records.clone() {
+            let hear = stem.observer;
+            stem.observer = Arc::new(move |output| {
+                records.hear(output);
+                hear(output);
+            });
+            stem.observe_steps = true;
+        }
         let stem = Stem::start_with(Arc::new(cortex), facecrab, policy, stem);
         let mut config = SandboxConfig::new(scratch_root);
-        config.cache_dir = cache.map(|cache| cache.join("guests"));
+        config.cache = cache.map(|cache| cache_of(&cache, "guests"));
+        config.records = records;
         if let Some(runs) = self.max_runs {
             config.max_runs = runs;
         }
@@ -217,6 +239,22 @@ impl Builder {
             stem,
             names,
         })
+    }
+}
+
+/// The user's cache, and its key.
+fn home_cache() -> Option<CodeCache> {
+    Some(CodeCache {
+        dir: home::cache()?,
+        key: home::state()?.join("cache.key"),
+    })
+}
+
+/// A part of the cache, under the same key.
+fn cache_of(cache: &CodeCache, part: &str) -> CodeCache {
+    CodeCache {
+        dir: cache.dir.join(part),
+        key: cache.key.clone(),
     }
 }
 
@@ -250,7 +288,7 @@ impl Names {
 
 /// Policies that are guests, and where they run: set up when the first one is asked for.
 pub struct Policies {
-    cache: Option<PathBuf>,
+    cache: Option<CodeCache>,
     host: OnceLock<PolicyHost>,
 }
 
@@ -258,7 +296,7 @@ impl Policies {
     /// Where the user's compiled policies are kept.
     pub fn from_home() -> Self {
         Self {
-            cache: home::cache().map(|cache| cache.join("policies")),
+            cache: home_cache().map(|cache| cache_of(&cache, "policies")),
             host: OnceLock::new(),
         }
     }
@@ -271,21 +309,20 @@ impl Policies {
         let host = match self.host.get() {
             Some(host) => host,
             None => {
-                let host = PolicyHost::new(self.cache.as_deref())?;
+                let host = PolicyHost::new(self.cache.as_ref())?;
                 self.host.get_or_init(|| host)
             }
         };
         if let Some(guest) = rusty_genius_guests::find(name) {
             return host.load(guest.name, guest.bytes, options);
         }
-        let kind = rusty_genius_guests::Kind::Policy;
-        let bytes =
-            read_component(Path::new(name)).map_err(|reason| no_such(name, reason, kind))?;
+        let bytes = read_component(Path::new(name))
+            .map_err(|reason| no_such(name, reason, Kind::Policy))?;
         host.load(name, &bytes, options)
     }
 }
 
-fn no_such(name: &str, reason: String, kind: rusty_genius_guests::Kind) -> SandboxError {
+fn no_such(name: &str, reason: String, kind: Kind) -> SandboxError {
     let known = rusty_genius_guests::all().iter();
     SandboxError::NoSuchGuest {
         name: name.to_owned(),
@@ -316,20 +353,39 @@ impl Genius {
     ///
     /// Errors: [`SandboxError::NoSuchGuest`], and what [`Sandbox::load`] says.
     pub async fn guest(&self, name: &str) -> Result<Guest, GeniusError> {
-        if let Some(guest) = rusty_genius_guests::find(name) {
-            return Ok(self.sandbox.load(guest.name, guest.bytes).await?);
+        match component(name, Kind::Workflow).await? {
+            Component::BuiltIn(guest) => Ok(self.sandbox.load(guest.name, guest.bytes).await?),
+            Component::File(bytes) => Ok(self.sandbox.load(name, bytes).await?),
         }
-        let path = PathBuf::from(name);
-        let bytes = blocking::unblock(move || read_component(&path)).await;
-        let kind = rusty_genius_guests::Kind::Workflow;
-        let bytes = bytes.map_err(|reason| no_such(name, reason, kind))?;
-        Ok(self.sandbox.load(name, bytes).await?)
+    }
+
+    /// Loads a tool: a built-in one by name, or a component file by path.
+    ///
+    /// Errors: [`SandboxError::NoSuchGuest`], and what [`Sandbox::load_tool`] says.
+    pub async fn tool(&self, name: &str) -> Result<Guest, GeniusError> {
+        match component(name, Kind::Tool).await? {
+            Component::BuiltIn(guest) => {
+                Ok(self.sandbox.load_tool(guest.name, guest.bytes).await?)
+            }
+            Component::File(bytes) => Ok(self.sandbox.load_tool(name, bytes).await?),
+        }
     }
 
     /// Resolves a model: a name of the manifest, or a spec; the empty string is the
     /// default model.
     pub fn model(&self, name: &str) -> Result<ModelSpec, GeniusError> {
         self.names.model(name)
+    }
+
+    /// What a guest's grant takes for the meaning of models' names.
+    pub(crate) fn resolve(&self) -> Resolve {
+        let names = self.names.clone();
+        Arc::new(move |name| names.model(name))
+    }
+
+    /// The names of the manifest.
+    pub(crate) fn model_names(&self) -> Vec<String> {
+        self.names.manifest.models.keys().cloned().collect()
     }
 
     /// Loads a policy and lets it decide from now on. Nothing that runs or waits is lost. If
@@ -366,7 +422,7 @@ impl Genius {
         let (sender, replies) = async_channel::bounded(REPLY_QUEUE);
         job.reply = Some(sender);
         let begun = self.sandbox.begin_workflow(guest, args, job)?;
-        Ok(Run::new(replies, begun.boxed()))
+        Ok(Run::new(replies, begun))
     }
 
     /// Runs one test case through a scenario guest.
@@ -383,6 +439,33 @@ impl Genius {
     pub fn stem(&self) -> &Stem {
         &self.stem
     }
+}
+
+/// A component by its name: of the bundle, or of a file.
+pub(crate) enum Component {
+    BuiltIn(&'static rusty_genius_guests::Guest),
+    File(Vec<u8>),
+}
+
+impl Component {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::BuiltIn(guest) => guest.bytes,
+            Self::File(bytes) => bytes,
+        }
+    }
+}
+
+/// Finds a component; `kind` is what may have been meant where there is none.
+pub(crate) async fn component(name: &str, kind: Kind) -> Result<Component, SandboxError> {
+    if let Some(guest) = rusty_genius_guests::find(name) {
+        return Ok(Component::BuiltIn(guest));
+    }
+    let path = PathBuf::from(name);
+    let bytes = blocking::unblock(move || read_component(&path)).await;
+    bytes
+        .map(Component::File)
+        .map_err(|reason| no_such(name, reason, kind))
 }
 
 /// Reads a component file, but nothing that is none: a pipe would wait for ever.

@@ -7,7 +7,14 @@ use std::path::PathBuf;
 /// `$XDG_CACHE_HOME/rusty-genius`, else `~/.cache/rusty-genius`. `None` where there is no
 /// home at all.
 pub(crate) fn cache() -> Option<PathBuf> {
-    resolve_cache(path)
+    resolve(path, "cache", "XDG_CACHE_HOME", ".cache")
+}
+
+/// What cannot be made again, and is nobody's configuration: records of runs, the key of the
+/// cache. `RUSTY_GENIUS_HOME/state`, else `$XDG_STATE_HOME/rusty-genius`, else
+/// `~/.local/state/rusty-genius`. `None` where there is no home at all.
+pub(crate) fn state() -> Option<PathBuf> {
+    resolve(path, "state", "XDG_STATE_HOME", ".local/state")
 }
 
 /// Where runs get their directories: `RUSTY_GENIUS_TMP`, else `target/tmp` below the
@@ -21,15 +28,20 @@ fn path(name: &str) -> Option<PathBuf> {
     Some(PathBuf::from(value))
 }
 
-fn resolve_cache(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+fn resolve(
+    var: impl Fn(&str) -> Option<PathBuf>,
+    own: &str,
+    xdg: &str,
+    default: &str,
+) -> Option<PathBuf> {
     if let Some(root) = var("RUSTY_GENIUS_HOME") {
-        return Some(root.join("cache"));
+        return Some(root.join(own));
     }
     let home = || var("HOME").or_else(|| var("USERPROFILE"));
     // The XDG specification: a relative path is to be ignored.
-    let caches = var("XDG_CACHE_HOME").filter(|p| p.is_absolute());
-    let caches = caches.or_else(|| Some(home()?.join(".cache")));
-    Some(caches?.join("rusty-genius"))
+    let folder = var(xdg).filter(|p| p.is_absolute());
+    let folder = folder.or_else(|| Some(home()?.join(default)));
+    Some(folder?.join("rusty-genius"))
 }
 
 #[cfg(test)]
@@ -37,10 +49,11 @@ mod tests {
     use super::*;
 
     fn cache(vars: &[(&str, &str)]) -> Option<PathBuf> {
-        resolve_cache(|name| {
+        let var = |name: &str| {
             let (_, value) = vars.iter().find(|(n, _)| *n == name)?;
             Some(PathBuf::from(value))
-        })
+        };
+        resolve(var, "cache", "XDG_CACHE_HOME", ".cache")
     }
 
     #[test]

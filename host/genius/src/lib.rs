@@ -22,10 +22,12 @@
 mod builder;
 pub mod bundled;
 mod home;
+mod plan;
 mod run;
 
 pub use builder::{Builder, Genius, Policies};
 pub use bundled::DEFAULT_MODEL;
+pub use plan::{Inspection, inspect};
 pub use run::{Outcome, Run};
 
 pub use facecrab;
@@ -36,3 +38,10 @@ pub use rusty_genius_cortex as cortex;
 pub use rusty_genius_guests as guests;
 pub use rusty_genius_sandbox as sandbox;
 pub use rusty_genius_stem as stem;
+
+/// Where the `genius` command keeps the records of its runs: `RUSTY_GENIUS_HOME/state/runs`,
+/// else `$XDG_STATE_HOME/rusty-genius/runs`, else `~/.local/state/rusty-genius/runs`. `None`
+/// where there is no home at all.
+pub fn records_dir() -> Option<std::path::PathBuf> {
+    home::state().map(|state| state.join("runs"))
+}

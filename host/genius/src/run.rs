@@ -5,12 +5,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::FusedStream;
 use rusty_genius_core::{Fragment, ThoughtEvent};
-use rusty_genius_sandbox::Report;
+use rusty_genius_sandbox::{Gauge, Report, Running};
 use std::pin::Pin;
 
 /// A workflow that runs while it is asked for its reply. Dropping it ends the run.
 pub struct Run {
     replies: Pin<Box<Receiver<Vec<Fragment>>>>,
+    gauge: Gauge,
     report: BoxFuture<'static, Report<()>>,
     finished: Option<Report<()>>,
 }
@@ -27,15 +28,18 @@ pub struct Outcome {
 }
 
 impl Run {
-    pub(crate) fn new(
-        replies: Receiver<Vec<Fragment>>,
-        report: BoxFuture<'static, Report<()>>,
-    ) -> Self {
+    pub(crate) fn new(replies: Receiver<Vec<Fragment>>, running: Running<()>) -> Self {
         Self {
             replies: Box::pin(replies),
-            report,
+            gauge: running.gauge(),
+            report: running.boxed(),
             finished: None,
         }
+    }
+
+    /// What reads the run's meter, while it goes on and after.
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
     }
 
     /// What the guest says next, in order; `None` when it has ended.

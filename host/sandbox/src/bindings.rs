@@ -7,13 +7,15 @@ wasmtime::component::bindgen!({
 
         // Everything the host serves, in one world: each guest's own world is a part.
         world host {
-            import rusty-genius:genius/types@0.1.0;
-            import rusty-genius:genius/cortex@0.1.0;
-            import rusty-genius:genius/cortex-blocking@0.1.0;
-            import rusty-genius:genius/facecrab@0.1.0;
-            import rusty-genius:genius/reply@0.1.0;
-            import rusty-genius:genius/journal@0.1.0;
-            import rusty-genius:genius/scenarios@0.1.0;
+            import rusty-genius:genius/types@0.2.0;
+            import rusty-genius:genius/cortex@0.2.0;
+            import rusty-genius:genius/cortex-blocking@0.2.0;
+            import rusty-genius:genius/facecrab@0.2.0;
+            import rusty-genius:genius/reply@0.2.0;
+            import rusty-genius:genius/journal@0.2.0;
+            import rusty-genius:genius/scenarios@0.2.0;
+            import rusty-genius:genius/tools@0.2.0;
+            import rusty-genius:genius/tools-blocking@0.2.0;
         }
     "#,
     world: "rusty-genius:host/host",
@@ -30,5 +32,5 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use rusty_genius::genius::{
-    cortex, cortex_blocking, facecrab, journal, reply, scenarios, types,
+    cortex, cortex_blocking, facecrab, journal, reply, scenarios, tools, tools_blocking, types,
 };

@@ -4,7 +4,7 @@ use crate::bindings::{facecrab, journal, reply, scenarios, types};
 use rusty_genius_core as core;
 use rusty_genius_core::{
     AssetError, BudgetResource, EngineError, FinishReason, Fragment, GeniusError, InferenceEvent,
-    ProtocolError, ThoughtEvent,
+    ProtocolError, SandboxError, ThoughtEvent,
 };
 use rusty_genius_stem::Details;
 
@@ -124,6 +124,15 @@ fn resource_out(resource: BudgetResource) -> types::BudgetResource {
         BudgetResource::Prompt => types::BudgetResource::Prompt,
         BudgetResource::Reply => types::BudgetResource::Reply,
         BudgetResource::Journal => types::BudgetResource::Journal,
+        BudgetResource::CpuTime => types::BudgetResource::CpuTime,
+        BudgetResource::PromptTokens => types::BudgetResource::PromptTokens,
+        BudgetResource::CompletionTokens => types::BudgetResource::CompletionTokens,
+        BudgetResource::Generations => types::BudgetResource::Generations,
+        BudgetResource::Handles => types::BudgetResource::Handles,
+        BudgetResource::Scratch => types::BudgetResource::Scratch,
+        BudgetResource::ScratchFiles => types::BudgetResource::ScratchFiles,
+        BudgetResource::Stdout => types::BudgetResource::Stdout,
+        BudgetResource::ToolCalls => types::BudgetResource::ToolCalls,
     }
 }
 
@@ -153,6 +162,12 @@ pub(crate) fn error_out(error: &GeniusError) -> types::Error {
             resource: resource_out(e.resource),
             limit: e.limit,
         }),
+        GeniusError::Sandbox(SandboxError::ToolNotGranted { .. }) => {
+            types::Error::Tool(types::ToolError::NotGranted)
+        }
+        GeniusError::Sandbox(SandboxError::ToolBroken { .. }) => {
+            types::Error::Tool(types::ToolError::Broken)
+        }
         _ => types::Error::Engine(types::EngineError::BackendFailed),
     }
 }
@@ -294,6 +309,10 @@ pub(crate) fn describe(error: &types::Error) -> String {
         types::Error::Budget(e) => {
             format!("its budget of {} was spent ({:?})", e.limit, e.resource)
         }
+        types::Error::Tool(e) => match e {
+            types::ToolError::NotGranted => "its grant does not name the tool".into(),
+            types::ToolError::Broken => "a tool could not answer".into(),
+        },
     }
 }
 

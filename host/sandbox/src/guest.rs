@@ -1,8 +1,10 @@
 //! Components that were looked at and may run.
 
 use crate::host::Ctx;
+use rusty_genius_core::component::World;
 use rusty_genius_core::text::reorders;
-use rusty_genius_core::{SandboxError, WIT_PACKAGE};
+use rusty_genius_core::{Digest, SandboxError, WIT_PACKAGE};
+use sha2::Digest as _;
 use std::sync::Arc;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -25,6 +27,10 @@ pub enum Export {
     Configure,
     /// `decide`, of the world `policy`.
     Decide,
+    /// `describe`, of the world `tool`.
+    Describe,
+    /// `call`, of the world `tool`.
+    Call,
 }
 
 impl Export {
@@ -35,6 +41,8 @@ impl Export {
             Self::RunCase => "run-case",
             Self::Configure => "configure",
             Self::Decide => "decide",
+            Self::Describe => "describe",
+            Self::Call => "call",
         }
     }
 }
@@ -54,7 +62,7 @@ pub(crate) fn check_export(
     if exports(component, export) {
         return Ok(());
     }
-    const WORLDS: [(Export, &str); 3] = [
+    const WORLDS: [(Export, &str); 4] = [
         (
             Export::RunCase,
             "it is a test scenario, run by the fixture runner",
@@ -63,6 +71,10 @@ pub(crate) fn check_export(
         (
             Export::Decide,
             "it is a policy, chosen with `genius run --policy`",
+        ),
+        (
+            Export::Call,
+            "it is a tool, granted with `genius run --tool`",
         ),
     ];
     let other = WORLDS.iter().find(|(other, _)| exports(component, *other));
@@ -94,12 +106,31 @@ pub(crate) fn unfit(name: &str, error: &wasmtime::Error) -> SandboxError {
     }
 }
 
+/// What a guest is run as, and so what it may import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A workflow or a scenario.
+    Workflow,
+    /// A tool.
+    Tool,
+}
+
 /// A component that was compiled and whose imports are all granted. A clone is the same.
 #[derive(Clone)]
 pub struct Guest {
     name: Arc<str>,
+    digest: Digest,
     pub(crate) pre: InstancePre<Ctx>,
     cached: bool,
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest")
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Guest {
@@ -108,22 +139,51 @@ impl Guest {
         &self.name
     }
 
+    /// The sha256 of the component.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// Whether it came compiled from the cache.
     pub fn cached(&self) -> bool {
         self.cached
     }
 
+    /// Refuses another component than the one that was pinned.
+    ///
+    /// Errors: [`SandboxError::WrongDigest`].
+    pub fn check_digest(&self, pinned: Option<Digest>) -> Result<(), SandboxError> {
+        match pinned {
+            Some(pinned) if pinned != self.digest => Err(SandboxError::WrongDigest {
+                component: self.name.to_string(),
+                found: self.digest,
+                pinned,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn link(
         name: &str,
+        digest: Digest,
         component: &Component,
         linker: &Linker<Ctx>,
+        role: Role,
         cached: bool,
     ) -> Result<Self, SandboxError> {
-        check_imports(name, component, granted_import)?;
+        check_imports(
+            name,
+            component,
+            match role {
+                Role::Workflow => granted_import,
+                Role::Tool => tool_import,
+            },
+        )?;
         let pre = linker.instantiate_pre(component);
         let pre = pre.map_err(|e| unfit(name, &e))?;
         Ok(Self {
             name: name.into(),
+            digest,
             pre,
             cached,
         })
@@ -137,6 +197,11 @@ impl Guest {
     pub(crate) fn check_export(&self, export: Export) -> Result<(), SandboxError> {
         check_export(&self.name, self.pre.component(), export)
     }
+}
+
+/// What names a component, whatever it is called.
+pub fn digest(bytes: &[u8]) -> Digest {
+    Digest::new(sha2::Sha256::digest(bytes).into())
 }
 
 /// Refuses bytes that are no component, before the compiler sees them.
@@ -258,14 +323,22 @@ pub(crate) fn check_imports(
     Ok(())
 }
 
+/// Why a guest of this world is refused for an import, whatever the manifest says; `None`
+/// where it is not.
+pub fn refused_import(world: World, import: &str) -> Option<String> {
+    match world {
+        World::Policy => policy_import(import),
+        World::Tool | World::ToolBlocking => tool_import(import),
+        _ => granted_import(import),
+    }
+}
+
 /// Why a workflow or a scenario does not get an import; `None` where it does.
 fn granted_import(import: &str) -> Option<String> {
     ungranted(import, |interface| match interface {
-        "types" | "cortex" | "cortex-blocking" | "facecrab" | "reply" | "journal" | "scenarios" => {
-            None
-        }
+        "types" | "cortex" | "cortex-blocking" | "facecrab" | "reply" | "journal" | "scenarios"
+        | "tools" | "tools-blocking" => None,
         "brainstem" => Some("only policies get it"),
-        "tools" => Some("this version of the host grants it to nobody yet"),
         _ => Some("the contract has no interface of that name"),
     })
 }
@@ -274,9 +347,18 @@ fn granted_import(import: &str) -> Option<String> {
 pub(crate) fn policy_import(import: &str) -> Option<String> {
     ungranted(import, |interface| match interface {
         "types" | "brainstem" | "journal" => None,
-        "cortex" | "cortex-blocking" | "facecrab" | "reply" | "scenarios" | "tools" => {
-            Some("a policy decides by commands, and has no hands of its own")
-        }
+        "cortex" | "cortex-blocking" | "facecrab" | "reply" | "scenarios" | "tools"
+        | "tools-blocking" => Some("a policy decides by commands, and has no hands of its own"),
+        _ => Some("the contract has no interface of that name"),
+    })
+}
+
+/// Why a tool does not get an import; `None` where it does.
+fn tool_import(import: &str) -> Option<String> {
+    ungranted(import, |interface| match interface {
+        "types" | "journal" => None,
+        "cortex" | "cortex-blocking" | "facecrab" | "reply" | "scenarios" | "tools"
+        | "tools-blocking" | "brainstem" => Some("a tool has its files and its journal alone"),
         _ => Some("the contract has no interface of that name"),
     })
 }
@@ -346,8 +428,8 @@ mod tests {
     #[test]
     fn each_ungranted_import_has_its_reason() {
         for (import, why) in [
-            ("rusty-genius:genius/cortex@0.2.0", "version 0.2.0"),
-            ("rusty-genius:genius/tools@0.1.0", "nobody yet"),
+            ("rusty-genius:genius/cortex@0.1.0", "version 0.1.0"),
+            ("rusty-genius:genius/brainstem@0.2.0", "only policies"),
             ("wasi:http/outgoing-handler@0.2.6", "no network"),
             ("wasi:io/streams@0.3.0", "WASI 0.2"),
             ("acme:door/key", "does not know"),
@@ -356,19 +438,29 @@ mod tests {
             let reason = granted_import(import).unwrap();
             assert!(reason.contains(why), "{import}: {reason}");
         }
-        assert_eq!(granted_import("rusty-genius:genius/cortex@0.1.0"), None);
+        assert_eq!(granted_import("rusty-genius:genius/cortex@0.2.0"), None);
         assert_eq!(granted_import("wasi:filesystem/types@0.2.6"), None);
     }
 
     #[test]
+    fn a_tool_gets_its_files_and_its_journal_alone() {
+        assert_eq!(tool_import("rusty-genius:genius/journal@0.2.0"), None);
+        assert_eq!(tool_import("wasi:filesystem/preopens@0.2.6"), None);
+        for import in ["cortex", "facecrab", "reply", "tools", "brainstem"] {
+            let reason = tool_import(&format!("rusty-genius:genius/{import}@0.2.0"));
+            assert!(reason.unwrap().contains("alone"), "{import}");
+        }
+    }
+
+    #[test]
     fn a_policy_gets_less() {
-        assert_eq!(policy_import("rusty-genius:genius/brainstem@0.1.0"), None);
-        assert_eq!(policy_import("rusty-genius:genius/journal@0.1.0"), None);
+        assert_eq!(policy_import("rusty-genius:genius/brainstem@0.2.0"), None);
+        assert_eq!(policy_import("rusty-genius:genius/journal@0.2.0"), None);
         for import in ["cortex", "facecrab", "reply", "tools"] {
-            let reason = policy_import(&format!("rusty-genius:genius/{import}@0.1.0"));
+            let reason = policy_import(&format!("rusty-genius:genius/{import}@0.2.0"));
             assert!(reason.unwrap().contains("no hands"), "{import}");
         }
-        let brainstem = granted_import("rusty-genius:genius/brainstem@0.1.0");
+        let brainstem = granted_import("rusty-genius:genius/brainstem@0.2.0");
         assert!(brainstem.unwrap().contains("only policies"));
     }
 }

@@ -14,7 +14,7 @@ mod context;
 mod convert;
 mod wasi;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, CodeCache};
 use crate::guest::{self, Export, chain};
 use crate::ticker::Ticker;
 use context::{Context, Profile, bindings};
@@ -22,7 +22,6 @@ use rusty_genius_core::brainstem::{Command, Event, EventKinds, PolicyFault, Stat
 use rusty_genius_core::text::reorders;
 use rusty_genius_core::{Note, SandboxError};
 use rusty_genius_stem::Policy;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, Linker, Resource};
@@ -75,10 +74,10 @@ struct Inner {
 }
 
 impl PolicyHost {
-    /// Sets up the engine; compiled policies are kept in `cache_dir`, if there is one.
+    /// Sets up the engine; compiled policies are kept in `cache`, if there is one.
     ///
     /// Errors: [`SandboxError::Host`], as for [`Sandbox::new`](crate::Sandbox::new).
-    pub fn new(cache_dir: Option<&Path>) -> Result<Self, SandboxError> {
+    pub fn new(cache: Option<&CodeCache>) -> Result<Self, SandboxError> {
         let failed = |reason: String| SandboxError::Host {
             what: "setting up the sandbox for policies".into(),
             reason,
@@ -90,8 +89,8 @@ impl PolicyHost {
             .wasm_backtrace_max_frames(None);
         let engine = Engine::new(&config).map_err(|e| failed(chain(&e)))?;
         let ticker = Ticker::start(&engine, TICK).map_err(|e| failed(e.to_string()))?;
-        let cache = match cache_dir {
-            Some(dir) => Cache::open(dir, &engine)?,
+        let cache = match cache {
+            Some(cache) => Cache::open(cache, &engine)?,
             None => None,
         };
         Ok(Self(Arc::new(Inner {
@@ -115,10 +114,11 @@ impl PolicyHost {
     ) -> Result<PolicyGuest, SandboxError> {
         let inner = &self.0;
         guest::check_bytes(name, bytes)?;
+        let digest = guest::digest(bytes);
         let cached = inner
             .cache
             .as_ref()
-            .and_then(|c| c.get(&inner.engine, bytes));
+            .and_then(|c| c.get(&inner.engine, digest));
         let component = match cached {
             Some(component) => component,
             None => {
@@ -126,7 +126,7 @@ impl PolicyHost {
                     .map_err(|e| guest::invalid(name, &e))?;
                 if let Some(cache) = &inner.cache {
                     // A full disk costs the next start its head start, and nothing else.
-                    let _ = cache.put(bytes, &component);
+                    let _ = cache.put(digest, &component);
                 }
                 component
             }

@@ -1,52 +1,37 @@
 //! One run of one guest.
 
 use crate::bindings::{scenarios, types};
-use crate::budget::{Budget, Meter};
 use crate::convert;
+use crate::cpu::Worked;
+use crate::grant::{Grant, Mount};
 use crate::guest::{Export, Guest, chain};
-use crate::host::{Ctx, Desk};
+use crate::host::{Ctx, Desk, ToolJob};
+use crate::meter::{Consumption, Meter};
+use crate::record::{End, Records, outcome};
 use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use async_channel::Sender;
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, FutureExt, select};
 use rusty_genius_core::{
-    BudgetResource, Fragment, GeniusError, ModelSource, ModelSpec, Note, Observation, SandboxError,
-    Terms, TestCase, Usage,
+    Budget, BudgetResource, Denial, Fragment, GeniusError, ModelSpec, Note, Observation,
+    SandboxError, TestCase, Usage,
 };
-use std::pin::pin;
-use std::sync::Arc;
+use serde_json::json;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use wasmtime::component::{ComponentNamedList, ComponentType, Instance, Lift, Lower};
+use wasmtime::component::{
+    ComponentNamedList, ComponentType, Instance, Lift, Lower, ResourceTableError,
+};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 /// Most bytes of a workflow's arguments together: 1 MiB.
 const ARGS_LIMIT: usize = 1 << 20;
 /// Most bytes kept of what a guest says when it gives up: 16 KiB.
 const WORDS_LIMIT: usize = 16 << 10;
-
-/// What a run may use.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// The one model it may open; the empty name means this one too.
-    pub model: ModelSpec,
-    /// The name a manifest gives the model, which the guest may use as well.
-    pub model_name: Option<String>,
-    /// Priority and deadline of its requests, and what happens to the model afterwards.
-    pub terms: Terms,
-}
-
-impl Grant {
-    /// What a guest calls the model: never a path or a URL. The empty name stands for
-    /// one that has no other.
-    pub(crate) fn guest_name(&self) -> String {
-        let id = self.model.id();
-        match (&self.model.source, &self.model_name) {
-            (ModelSource::Hub { .. }, _) => id,
-            (_, Some(name)) if *name != id => name.clone(),
-            _ => String::new(),
-        }
-    }
-}
+/// Most bytes that one call of the host may bring from a guest: 16 MiB, and what the budget
+/// allows in one request.
+const CALL_LIMIT: u64 = 16 << 20;
 
 /// How to run a guest.
 #[derive(Debug, Clone)]
@@ -64,11 +49,7 @@ impl Job {
     /// A run on this model with the default budget, its reply discarded.
     pub fn new(model: ModelSpec) -> Self {
         Self {
-            grant: Grant {
-                model,
-                model_name: None,
-                terms: Terms::default(),
-            },
+            grant: Grant::new(model),
             budget: Budget::default(),
             reply: None,
         }
@@ -82,29 +63,69 @@ pub struct Report<T> {
     pub result: Result<T, GeniusError>,
     /// What its generations consumed together, counted by the host.
     pub usage: Usage,
+    /// All it consumed, with its limits and its calls of the host.
+    pub consumption: Consumption,
     /// Its journal.
     pub notes: Vec<Note>,
-    /// What the host denied it, each with what would allow it; the first 100.
-    pub refusals: Vec<String>,
+    /// What the host denied it, each with what would allow it; the first 100 different ones.
+    pub denials: Vec<Denial>,
     /// From instantiation to the end.
     pub wall_time: Duration,
-    /// Most bytes its memories and tables held at once.
-    pub memory_peak: u64,
-    /// Its directory, removed when this is dropped.
+    /// Its directory, removed when this is dropped. Its id is the run's, and its record's.
     pub scratch: Scratch,
+    /// Whether all of it is in the record; `None` where none is kept.
+    pub recorded: Option<bool>,
 }
 
 impl<T> Report<T> {
+    /// Most bytes its memories and tables held at once.
+    pub fn memory_peak(&self) -> u64 {
+        self.consumption.peak(BudgetResource::Memory)
+    }
+
     fn map<U>(self, answer: impl FnOnce(T) -> U) -> Report<U> {
         Report {
             result: self.result.map(answer),
             usage: self.usage,
+            consumption: self.consumption,
             notes: self.notes,
-            refusals: self.refusals,
+            denials: self.denials,
             wall_time: self.wall_time,
-            memory_peak: self.memory_peak,
             scratch: self.scratch,
+            recorded: self.recorded,
         }
+    }
+}
+
+/// Reads a run's meter while it goes on, and after. A clone reads the same.
+#[derive(Clone)]
+pub struct Gauge(Meter);
+
+impl Gauge {
+    /// The figures of this moment. Times are as of the last moment the guest gave way.
+    pub fn read(&self) -> Consumption {
+        self.0.read()
+    }
+}
+
+/// A run: a future of its report. Dropping it ends the run at once.
+pub struct Running<T> {
+    gauge: Gauge,
+    report: BoxFuture<'static, Report<T>>,
+}
+
+impl<T> Running<T> {
+    /// What reads its meter.
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
+    }
+}
+
+impl<T> Future for Running<T> {
+    type Output = Report<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report<T>> {
+        self.report.poll_unpin(cx)
     }
 }
 
@@ -131,7 +152,7 @@ impl Sandbox {
         guest: &Guest,
         args: Vec<String>,
         job: Job,
-    ) -> Result<impl Future<Output = Report<()>> + Send + 'static, SandboxError> {
+    ) -> Result<Running<()>, SandboxError> {
         if args.iter().map(String::len).sum::<usize>() > ARGS_LIMIT {
             return Err(SandboxError::GuestUsage {
                 component: guest.name().to_owned(),
@@ -139,7 +160,7 @@ impl Sandbox {
             });
         }
         let prepared = self.prepare(guest, Export::Run, job)?;
-        Ok(prepared.call(guest.clone(), (args,)))
+        Ok(prepared.run(guest, (args,), own_result))
     }
 
     /// Runs one test case through a scenario. As [`Sandbox::run_workflow`].
@@ -150,11 +171,32 @@ impl Sandbox {
         job: Job,
     ) -> Result<Report<Observation>, SandboxError> {
         let prepared = self.prepare(guest, Export::RunCase, job)?;
-        let model = prepared.desk.grant.model.clone();
-        let case = convert::case_out(case, prepared.desk.grant.guest_name());
-        let report: Report<scenarios::Observation> = prepared.call(guest.clone(), (case,)).await;
-        let engine = model.engine.unwrap_or_default();
+        let grant = &prepared.desk.grant;
+        let engine = grant.model.engine.clone().unwrap_or_default();
+        let case = convert::case_out(case, grant.guest_name());
+        let report: Report<scenarios::Observation> = prepared.run(guest, (case,), own_result).await;
         Ok(report.map(|seen| convert::observation_in(seen, &engine)))
+    }
+
+    /// Asks a tool what it is.
+    pub(crate) fn describe_tool(
+        &self,
+        guest: &Guest,
+        job: ToolJob,
+    ) -> Result<Running<types::ToolDescription>, SandboxError> {
+        let prepared = self.prepare_tool(guest, Export::Describe, job)?;
+        Ok(prepared.run(guest, (), |(described,)| Ok(described)))
+    }
+
+    /// Calls a tool.
+    pub(crate) fn call_tool(
+        &self,
+        guest: &Guest,
+        arguments: String,
+        job: ToolJob,
+    ) -> Result<Running<String>, SandboxError> {
+        let prepared = self.prepare_tool(guest, Export::Call, job)?;
+        Ok(prepared.run(guest, (arguments,), own_result))
     }
 
     /// Makes a directory as each run gets one: for start-up checks and benchmarks.
@@ -173,22 +215,14 @@ impl Sandbox {
         scratch: &Scratch,
     ) -> Result<(), SandboxError> {
         let _running = self.0.ticker.running();
-        let desk = self.desk(job.grant, &job.budget, scratch);
+        let meter = Meter::new(job.budget, None);
+        let desk = Desk::new(self, job.grant, meter, scratch.id());
         match self.start(guest, &desk, scratch, job.reply).await {
             Ok(_) => Ok(()),
             Err(e) => Err(SandboxError::Host {
                 what: format!("instantiating {}", guest.name()),
                 reason: chain(&e),
             }),
-        }
-    }
-
-    fn desk(&self, grant: Grant, budget: &Budget, scratch: &Scratch) -> Desk {
-        Desk {
-            stem: self.0.stem.clone(),
-            grant: Arc::new(grant),
-            meter: Meter::new(budget.clone()),
-            run: scratch.id().into(),
         }
     }
 
@@ -203,6 +237,9 @@ impl Sandbox {
         let ctx = Ctx::new(desk.clone(), scratch, reply)?;
         let mut store = Store::new(&self.0.engine, ctx);
         store.limiter(|ctx| &mut ctx.memory);
+        let request = desk.meter.limit(BudgetResource::Prompt);
+        let call = CALL_LIMIT.saturating_add(request.saturating_mul(2));
+        store.set_hostcall_fuel(usize::try_from(call).unwrap_or(usize::MAX));
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let instance = guest.pre.instantiate_async(&mut store).await?;
@@ -211,15 +248,121 @@ impl Sandbox {
 
     fn prepare(&self, guest: &Guest, export: Export, job: Job) -> Result<Prepared, SandboxError> {
         guest.check_export(export)?;
+        check_mounts("grants.files", &job.grant.files)?;
+        for (name, tool) in &job.grant.tools {
+            check_mounts(&format!("grants.tools.{name}.files"), &tool.files)?;
+        }
+        let scratch = self.scratch(guest.name())?;
+        let record = match &self.0.records {
+            Some(records) => Some(Recording::begin(
+                records,
+                guest,
+                export,
+                &job,
+                scratch.id(),
+            )?),
+            None => None,
+        };
+        let log = record.as_ref().map(|record| record.log.clone());
+        let meter = Meter::new(job.budget, log);
+        Ok(Prepared {
+            sandbox: self.clone(),
+            export,
+            desk: Desk::new(self, job.grant, meter, scratch.id()),
+            reply: job.reply,
+            scratch,
+            record,
+        })
+    }
+
+    fn prepare_tool(
+        &self,
+        guest: &Guest,
+        export: Export,
+        job: ToolJob,
+    ) -> Result<Prepared, SandboxError> {
         let scratch = self.scratch(guest.name())?;
         Ok(Prepared {
             sandbox: self.clone(),
             export,
-            desk: self.desk(job.grant, &job.budget, &scratch),
-            budget: job.budget,
-            reply: job.reply,
+            desk: Desk::new(self, job.grant, job.meter, scratch.id()),
+            reply: None,
             scratch,
+            record: None,
         })
+    }
+}
+
+/// Refuses what is no directory, before anything runs.
+fn check_mounts(key: &str, mounts: &[Mount]) -> Result<(), SandboxError> {
+    for mount in mounts {
+        let wrong = |reason: String| SandboxError::BadGrant {
+            key: format!("{key}.\"{}\"", mount.guest),
+            reason: format!("{}: {reason}", mount.host.display()),
+        };
+        rusty_genius_core::check_guest_path(&mount.guest).map_err(wrong)?;
+        let found = std::fs::metadata(&mount.host).map_err(|e| wrong(e.to_string()))?;
+        if !found.is_dir() {
+            return Err(wrong("it is no directory".into()));
+        }
+    }
+    Ok(())
+}
+
+/// The record of a run that is going on. One that is dropped before its end was reached is
+/// of a run that was interrupted, and says so.
+struct Recording {
+    records: Records,
+    run: String,
+    log: crate::record::RunLog,
+    ended: bool,
+}
+
+impl Recording {
+    fn begin(
+        records: &Records,
+        guest: &Guest,
+        export: Export,
+        job: &Job,
+        run: &str,
+    ) -> Result<Self, SandboxError> {
+        let opening = json!({
+            "component": guest.name(),
+            "digest": guest.digest(),
+            "export": export.name(),
+            "model": job.grant.model.id(),
+            "engine": job.grant.model.engine,
+            "grants": job.grant.summary(),
+            "budget": job.budget,
+        });
+        let log = records
+            .begin(run, opening)
+            .map_err(|e| SandboxError::Host {
+                what: format!("starting a record in {}", records.dir().display()),
+                reason: e.to_string(),
+            })?;
+        Ok(Self {
+            records: records.clone(),
+            run: run.to_owned(),
+            log,
+            ended: false,
+        })
+    }
+
+    /// Whether all of it was written.
+    fn end(mut self, end: &End<'_>) -> bool {
+        self.ended = true;
+        self.log.end(end);
+        self.log.is_whole()
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.log.interrupted();
+        }
+        self.records.close(&self.run);
     }
 }
 
@@ -231,50 +374,83 @@ impl<T: ComponentNamedList + Lower + Send + Sync + 'static> Params for T {}
 trait Answer: ComponentType + Lift + Send + Sync + 'static {}
 impl<T: ComponentType + Lift + Send + Sync + 'static> Answer for T {}
 
+/// What most exports answer.
+fn own_result<R>((result,): (Result<R, types::Failure>,)) -> Result<R, types::Failure> {
+    result
+}
+
 /// A run that has not begun.
 struct Prepared {
     sandbox: Sandbox,
     export: Export,
     desk: Desk,
-    budget: Budget,
     reply: Option<Sender<Vec<Fragment>>>,
     scratch: Scratch,
+    record: Option<Recording>,
 }
 
 impl Prepared {
-    async fn call<P, R>(mut self, guest: Guest, params: P) -> Report<R>
+    /// The run itself; `read` finds the answer in what the export gives.
+    fn run<P, O, R>(
+        self,
+        guest: &Guest,
+        params: P,
+        read: fn(O) -> Result<R, types::Failure>,
+    ) -> Running<R>
     where
         P: Params,
-        R: Answer,
+        O: ComponentNamedList + Answer,
+        R: Send + 'static,
+    {
+        Running {
+            gauge: Gauge(self.desk.meter.clone()),
+            report: self.call(guest.clone(), params, read).boxed(),
+        }
+    }
+
+    async fn call<P, O, R>(
+        mut self,
+        guest: Guest,
+        params: P,
+        read: fn(O) -> Result<R, types::Failure>,
+    ) -> Report<R>
+    where
+        P: Params,
+        O: ComponentNamedList + Answer,
     {
         let clock = self.desk.stem.clock();
         let began = clock.now();
         let reply = self.reply.take();
         let result = {
             let _running = self.sandbox.0.ticker.running();
-            let work = pin!(self.work(&guest, params, reply));
-            let deadline = clock.sleep(self.budget.wall_time);
+            let meter = self.desk.meter.clone();
+            let work = pin!(Worked::new(
+                self.work(&guest, params, read, reply),
+                meter.clone(),
+                clock.clone(),
+            ));
+            let deadline =
+                clock.sleep(Duration::from_millis(meter.limit(BudgetResource::WallTime)));
             // The guest gives way every tick, so that the deadline is seen whatever it
             // does; leaving drops the store, and with it all the guest held.
             match select(work, deadline).await {
                 Either::Left((result, _)) => result,
-                Either::Right(((), _)) => {
-                    Err(self.desk.meter.error(BudgetResource::WallTime).into())
-                }
+                Either::Right(((), _)) => Err(meter.error(BudgetResource::WallTime).into()),
             }
         };
         self.finish(result, clock.now().saturating_sub(began))
     }
 
-    async fn work<P, R>(
+    async fn work<P, O, R>(
         &self,
         guest: &Guest,
         params: P,
+        read: fn(O) -> Result<R, types::Failure>,
         reply: Option<Sender<Vec<Fragment>>>,
     ) -> Result<R, GeniusError>
     where
         P: Params,
-        R: Answer,
+        O: ComponentNamedList + Answer,
     {
         let (mut store, instance) = self
             .sandbox
@@ -283,7 +459,7 @@ impl Prepared {
             .map_err(|e| self.trap(guest, &e))?;
         let export = self.export.name();
         let function = instance
-            .get_typed_func::<P, (Result<R, types::Failure>,)>(&mut store, export)
+            .get_typed_func::<P, O>(&mut store, export)
             .map_err(|e| SandboxError::MissingExport {
                 component: guest.name().to_owned(),
                 export: export.to_owned(),
@@ -293,9 +469,9 @@ impl Prepared {
             .run_concurrent(async |accessor| function.call_concurrent(accessor, params).await)
             .await
             .and_then(|answer| answer);
-        match answer {
-            Ok((Ok(answer),)) => Ok(answer),
-            Ok((Err(failure),)) => Err(self.failure(guest, failure)),
+        match answer.map(read) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) => Err(self.failure(guest, failure)),
             Err(error) => Err(self.trap(guest, &error)),
         }
     }
@@ -332,6 +508,12 @@ impl Prepared {
         if self.desk.meter.starved() {
             return self.desk.meter.error(BudgetResource::Memory).into();
         }
+        if matches!(
+            error.downcast_ref::<ResourceTableError>(),
+            Some(ResourceTableError::Full)
+        ) {
+            return self.desk.meter.error(BudgetResource::Handles).into();
+        }
         if error.is::<PoolConcurrencyLimitError>() {
             return SandboxError::Host {
                 what: format!("finding room for {component}"),
@@ -350,17 +532,29 @@ impl Prepared {
         SandboxError::GuestTrapped { component, reason }.into()
     }
 
-    fn finish<R>(self, result: Result<R, GeniusError>, wall_time: Duration) -> Report<R> {
+    fn finish<R>(mut self, result: Result<R, GeniusError>, wall_time: Duration) -> Report<R> {
         let meter = &self.desk.meter;
-        let record = meter.take_record();
+        meter.passed(wall_time);
+        let (kept, consumption) = (meter.take_record(), meter.read());
+        let error = result.as_ref().err();
+        let recorded = self.record.take().map(|record| {
+            record.end(&End {
+                outcome: outcome(error),
+                error: error.map(ToString::to_string),
+                usage: &kept.usage,
+                consumption: &consumption,
+                files: &self.scratch.files().unwrap_or_default(),
+            })
+        });
         Report {
             result,
-            usage: record.usage,
-            notes: record.notes,
-            refusals: record.refusals,
+            usage: kept.usage,
+            consumption,
+            notes: kept.notes,
+            denials: kept.denials,
             wall_time,
-            memory_peak: meter.memory_peak(),
             scratch: self.scratch,
+            recorded,
         }
     }
 }
@@ -374,27 +568,4 @@ fn cut(mut words: String) -> String {
         words += &format!("… ({bytes} bytes in all)");
     }
     words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_guest_is_told_no_path_and_no_url() {
-        let name = |source: &str, name: Option<&str>| {
-            let grant = Grant {
-                model: ModelSpec::new(ModelSource::parse(source).unwrap()),
-                model_name: name.map(str::to_owned),
-                terms: Terms::default(),
-            };
-            grant.guest_name()
-        };
-        let url = format!("https://example.org/x.gguf#sha256={}", "0".repeat(64));
-        assert_eq!(name("o/r:Q8_0", Some("small")), "o/r:Q8_0");
-        assert_eq!(name("/home/u/x.gguf", Some("small")), "small");
-        assert_eq!(name("/home/u/x.gguf", Some("/home/u/x.gguf")), "");
-        assert_eq!(name(&url, Some(&url)), "");
-        assert_eq!(name(&url, None), "");
-    }
 }

@@ -1,9 +1,10 @@
 //! The engine all guests share.
 
 use crate::bindings;
-use crate::cache::Cache;
-use crate::guest::{self, Guest};
-use crate::host::{Ctx, Host, add_clock_to_linker};
+use crate::cache::{Cache, CodeCache};
+use crate::guest::{self, Guest, Role};
+use crate::host::{self, Ctx, Host};
+use crate::record::Records;
 use crate::ticker::Ticker;
 use rusty_genius_core::SandboxError;
 use rusty_genius_stem::Stem;
@@ -21,20 +22,22 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct SandboxConfig {
     /// Where each run gets its directory. Made if need be.
     pub scratch_root: PathBuf,
-    /// Where compiled guests are kept; `None` compiles anew each time. It must belong to
-    /// the user alone.
-    pub cache_dir: Option<PathBuf>,
-    /// Most guests alive at once, 64 by default; one more is refused. Each costs address
-    /// space (16 GiB of it), not memory.
+    /// Where compiled guests are kept; `None` compiles anew each time.
+    pub cache: Option<CodeCache>,
+    /// Where runs leave their records; `None` keeps none.
+    pub records: Option<Records>,
+    /// Most guests alive at once, tools included; 64 by default. One more is refused. Each
+    /// costs address space (16 GiB of it), not memory.
     pub max_runs: u32,
 }
 
 impl SandboxConfig {
-    /// The defaults, with runs under `scratch_root` and no cache.
+    /// The defaults, with runs under `scratch_root`, no cache and no records.
     pub fn new(scratch_root: impl Into<PathBuf>) -> Self {
         Self {
             scratch_root: scratch_root.into(),
-            cache_dir: None,
+            cache: None,
+            records: None,
             max_runs: 64,
         }
     }
@@ -51,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) ticker: Ticker,
     pub(crate) stem: Stem,
     pub(crate) scratch_root: PathBuf,
+    pub(crate) records: Option<Records>,
 }
 
 impl Sandbox {
@@ -70,10 +74,10 @@ impl Sandbox {
             .map_err(failed)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
-        add_clock_to_linker(&mut linker).map_err(failed)?;
+        host::add_to_linker(&mut linker).map_err(failed)?;
         bindings::Host_::add_to_linker::<_, Host>(&mut linker, |ctx| ctx).map_err(failed)?;
-        let cache = match &config.cache_dir {
-            Some(dir) => Cache::open(dir, &engine)?,
+        let cache = match &config.cache {
+            Some(cache) => Cache::open(cache, &engine)?,
             None => None,
         };
         let ticker = Ticker::start(&engine, TICK).map_err(|e| failed(e.into()))?;
@@ -84,11 +88,12 @@ impl Sandbox {
             ticker,
             stem,
             scratch_root: config.scratch_root,
+            records: config.records,
         })))
     }
 
-    /// Compiles a component, or takes it from the cache, and checks that it may run.
-    /// `name` is its file or built-in name, for messages. The work is done on a thread
+    /// Compiles a workflow or a scenario, or takes it from the cache, and checks that it may
+    /// run. `name` is its file or built-in name, for messages. The work is done on a thread
     /// of its own; dropping the future abandons it.
     ///
     /// Errors: [`SandboxError::NotAComponent`], [`SandboxError::UngrantedImport`].
@@ -97,23 +102,48 @@ impl Sandbox {
         name: impl Into<String>,
         bytes: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<Guest, SandboxError> {
-        let (inner, name) = (self.0.clone(), name.into());
-        blocking::unblock(move || inner.load(&name, bytes.as_ref())).await
+        self.load_as(name.into(), bytes, Role::Workflow).await
+    }
+
+    /// [`Sandbox::load`], for a tool.
+    ///
+    /// Errors: [`SandboxError::MissingExport`] besides.
+    pub async fn load_tool(
+        &self,
+        name: impl Into<String>,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<Guest, SandboxError> {
+        let guest = self.load_as(name.into(), bytes, Role::Tool).await?;
+        guest.check_export(guest::Export::Describe)?;
+        guest.check_export(guest::Export::Call)?;
+        Ok(guest)
+    }
+
+    async fn load_as(
+        &self,
+        name: String,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+        role: Role,
+    ) -> Result<Guest, SandboxError> {
+        let inner = self.0.clone();
+        blocking::unblock(move || inner.load(&name, bytes.as_ref(), role)).await
     }
 }
 
 impl Inner {
-    fn load(&self, name: &str, bytes: &[u8]) -> Result<Guest, SandboxError> {
+    fn load(&self, name: &str, bytes: &[u8], role: Role) -> Result<Guest, SandboxError> {
         guest::check_bytes(name, bytes)?;
-        if let Some(component) = self.cache.as_ref().and_then(|c| c.get(&self.engine, bytes)) {
-            return Guest::link(name, &component, &self.linker, true);
+        let digest = guest::digest(bytes);
+        let cached = self.cache.as_ref();
+        if let Some(component) = cached.and_then(|c| c.get(&self.engine, digest)) {
+            return Guest::link(name, digest, &component, &self.linker, role, true);
         }
         let component =
             Component::from_binary(&self.engine, bytes).map_err(|e| guest::invalid(name, &e))?;
-        let guest = Guest::link(name, &component, &self.linker, false)?;
+        let guest = Guest::link(name, digest, &component, &self.linker, role, false)?;
         if let Some(cache) = &self.cache {
             // A full disk costs the next run its head start, and nothing else.
-            let _ = cache.put(bytes, &component);
+            let _ = cache.put(digest, &component);
         }
         Ok(guest)
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use rusty_genius_sandbox::Sandbox;
+use rusty_genius_sandbox::{CodeCache, Sandbox};
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::{guest, pinky, run_guest, sandbox_with, test, tmp};
@@ -14,9 +14,17 @@ fn empty(name: &str) -> PathBuf {
     dir
 }
 
+/// A cache in this directory, whose key stands beside it.
+fn code_cache(dir: &Path) -> CodeCache {
+    CodeCache {
+        dir: dir.to_owned(),
+        key: dir.with_extension("key"),
+    }
+}
+
 fn cached_in(dir: &Path) -> Sandbox {
     sandbox_with(pinky(|_| {}), |config| {
-        config.cache_dir = Some(dir.to_owned());
+        config.cache = Some(code_cache(dir));
     })
 }
 
@@ -130,12 +138,12 @@ fn a_directory_that_others_can_write_to_is_refused() {
             fs::create_dir_all(&dir).unwrap();
             fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
             let mut config = SandboxConfig::new(tmp("runs"));
-            config.cache_dir = Some(dir.clone());
+            config.cache = Some(code_cache(&dir));
             let error = Sandbox::new(config, pinky(|_| {}))
                 .err()
                 .unwrap()
                 .to_string();
-            assert!(error.contains("chmod go-w"), "{error}");
+            assert!(error.contains("chmod go-rwx"), "{error}");
             assert!(error.contains(&dir.display().to_string()), "{error}");
         }
     });

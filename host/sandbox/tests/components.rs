@@ -90,13 +90,17 @@ fn an_import_that_nobody_grants_is_refused_by_name() {
             ("wasi:http/outgoing-handler@0.2.6", function, "no network"),
             ("wasi:io/poll@0.3.0", function, "serves WASI 0.2"),
             (
-                "rusty-genius:genius/cortex@0.2.0",
+                "rusty-genius:genius/cortex@0.1.0",
                 function,
-                "version 0.2.0 of the contract",
+                "version 0.1.0 of the contract",
             ),
-            ("rusty-genius:genius/tools@0.1.0", function, "nobody yet"),
             (
-                "rusty-genius:genius/back-door@0.1.0",
+                "rusty-genius:genius/brainstem@0.2.0",
+                function,
+                "only policies",
+            ),
+            (
+                "rusty-genius:genius/back-door@0.2.0",
                 function,
                 "no interface of that name",
             ),
@@ -124,19 +128,19 @@ fn a_granted_name_of_another_type_is_refused() {
         let sandbox = sandbox(pinky(|_| {}));
         for instance in [
             // An interface with a function that it does not have.
-            r#""rusty-genius:genius/reply@0.1.0" (instance (export "shout" (func)))"#,
+            r#""rusty-genius:genius/reply@0.2.0" (instance (export "shout" (func)))"#,
             // A function of another type.
-            r#""rusty-genius:genius/reply@0.1.0" (instance (export "emit" (func)))"#,
+            r#""rusty-genius:genius/reply@0.2.0" (instance (export "emit" (func)))"#,
             r#""wasi:random/random@0.2.6" (instance
                 (export "get-random-u64" (func (result string))))"#,
             // Not an instance at all.
-            r#""rusty-genius:genius/journal@0.1.0" (func)"#,
+            r#""rusty-genius:genius/journal@0.2.0" (func)"#,
         ] {
             let text = format!("(component (import {instance}))");
             match refusal(&sandbox, wat(&text)).await {
                 SandboxError::NotAComponent { reason, hint, .. } => {
                     assert!(reason.contains("do not fit the host's"), "{reason}");
-                    assert!(hint.contains("rusty-genius:genius@0.1.0"), "{hint}");
+                    assert!(hint.contains("rusty-genius:genius@0.2.0"), "{hint}");
                 }
                 e => panic!("{e:?}"),
             }
@@ -148,7 +152,7 @@ fn a_granted_name_of_another_type_is_refused() {
 fn an_import_without_content_asks_for_nothing_and_is_harmless() {
     test(async {
         let sandbox = sandbox(pinky(|_| {}));
-        let text = r#"(component (import "rusty-genius:genius/reply@0.1.0" (instance)))"#;
+        let text = r#"(component (import "rusty-genius:genius/reply@0.2.0" (instance)))"#;
         assert!(sandbox.load("x.wasm", wat(text)).await.is_ok());
     });
 }

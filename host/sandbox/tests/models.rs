@@ -45,8 +45,8 @@ fn a_model_that_is_not_granted_is_refused_and_the_refusal_says_what_would_grant_
             report.result,
             Err(GeniusError::Asset(AssetError::NotGranted { .. }))
         ));
-        assert_eq!(report.refusals.len(), 1);
-        assert!(report.refusals[0].contains("--model other/model"));
+        assert_eq!(report.denials.len(), 1);
+        assert!(report.denials[0].to_string().contains("grants.models"));
     });
 }
 

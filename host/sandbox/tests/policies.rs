@@ -14,7 +14,7 @@ use rusty_genius_core::{
 };
 use rusty_genius_cortex::{Clock, Cortex, Pinky, PinkyConfig, VirtualClock};
 use rusty_genius_guests::Kind;
-use rusty_genius_sandbox::{PolicyGuest, PolicyHost, PolicyOptions};
+use rusty_genius_sandbox::{CodeCache, PolicyGuest, PolicyHost, PolicyOptions};
 use rusty_genius_stem::{Policy, Stem, StemConfig};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -476,7 +476,11 @@ fn a_policy_is_no_workflow() {
 fn a_compiled_policy_comes_from_the_cache_and_answers_alike() {
     let dir = tmp("policy-cache");
     let _ = std::fs::remove_dir_all(&dir);
-    let host = PolicyHost::new(Some(&dir)).unwrap();
+    let host = PolicyHost::new(Some(&CodeCache {
+        dir: dir.clone(),
+        key: dir.with_extension("key"),
+    }))
+    .unwrap();
     let bytes = rusty_genius_guests::find("policy/lru").unwrap().bytes;
     let first = host
         .load("policy/lru", bytes, PolicyOptions::default())

@@ -35,8 +35,8 @@ fn ask_streams_thoughts_and_an_answer_and_leaves_it_in_its_scratch_directory() {
         assert!(report.usage.completion_tokens > 0);
         assert!(report.usage.prompt_tokens > 0);
         assert_eq!(report.notes.len(), 1);
-        assert!(report.refusals.is_empty());
-        assert!(report.memory_peak > 0);
+        assert!(report.denials.is_empty());
+        assert!(report.memory_peak() > 0);
     });
 }
 

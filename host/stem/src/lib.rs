@@ -44,5 +44,5 @@ pub use facecrab::{Details, EnsureModel};
 pub use policy::{Policy, StrategyPolicy};
 pub use record::{RecordError, Recorder};
 pub use replay::{Difference, Replay, replay};
-pub use session::{HISTORY_LIMIT, Inference, Session};
+pub use session::{Inference, Session};
 pub use stem::{Demand, Lease, Observer, Resolve, Stem, StemConfig};

@@ -5,8 +5,9 @@ use crate::stem::{Demand, Lease, Loaded, Stem};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::Stream;
 use rusty_genius_core::{
-    BudgetError, BudgetResource, EngineError, FinishReason, GeniusError, InferenceConfig,
-    InferenceEvent, ModelSpec, PartialConfig, ProtocolError, Role, Terms, Turn, Usage,
+    BudgetError, BudgetResource, EngineError, FinishReason, GeniusError, HISTORY_LIMIT,
+    InferenceConfig, InferenceEvent, ModelSpec, PartialConfig, ProtocolError, Role, Terms, Turn,
+    Usage,
 };
 use rusty_genius_cortex::{
     Canceller, DEFAULT_ENGINE, Inference as Generation, ModelSession, RawStream,
@@ -16,8 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Most bytes of turns a session keeps: 4 MiB.
-pub const HISTORY_LIMIT: u64 = 4 << 20;
 /// Most bytes of a prompt that a policy sees: 16 KiB.
 const PROMPT_LIMIT: usize = 16 << 10;
 
@@ -29,6 +28,7 @@ pub struct Session {
     model: Arc<ModelSpec>,
     guest: Arc<str>,
     terms: Terms,
+    history: u64,
     talk: Arc<Mutex<Talk>>,
     slot: Arc<Slot>,
 }
@@ -186,6 +186,7 @@ impl Session {
             model: Arc::new(model),
             guest,
             terms: Terms::default(),
+            history: HISTORY_LIMIT,
             talk: Arc::default(),
             slot: Arc::default(),
         }
@@ -197,12 +198,19 @@ impl Session {
         self
     }
 
+    /// The same conversation, keeping at most so many bytes of turns. Default, and most,
+    /// [`HISTORY_LIMIT`].
+    pub fn keeping(mut self, history: u64) -> Self {
+        self.history = history.min(HISTORY_LIMIT);
+        self
+    }
+
     /// Appends `turns` and generates the next one. Gaps of `config` are filled from the
     /// model's. The answer joins the conversation when it completes; an answer that is
     /// cancelled or fails does not, and neither do its `turns`.
     ///
     /// Errors: [`ProtocolError::NoTurns`], [`ProtocolError::Busy`], a config out of
-    /// range, [`BudgetResource::History`] beyond [`HISTORY_LIMIT`], and what
+    /// range, [`BudgetResource::History`] beyond what it may keep, and what
     /// [`Stem::acquire`] says.
     pub async fn infer(
         &self,
@@ -218,8 +226,10 @@ impl Session {
         let deadline = self.terms.deadline;
         let too_late = deadline.map(|after| (after, clock.sleep(after)));
         let claim = Claim::new(&self.talk, turns)?;
-        if claim.prompt_bytes() > HISTORY_LIMIT {
-            return Err(history_spent());
+        if claim.prompt_bytes() > self.history {
+            let resource = BudgetResource::History;
+            let limit = self.history;
+            return Err(BudgetError { resource, limit }.into());
         }
         let demand = Demand {
             guest: self.guest.clone(),
@@ -318,14 +328,6 @@ impl Drop for Claim {
     fn drop(&mut self) {
         lock(&self.talk).busy = false;
     }
-}
-
-fn history_spent() -> GeniusError {
-    BudgetError {
-        resource: BudgetResource::History,
-        limit: HISTORY_LIMIT,
-    }
-    .into()
 }
 
 /// One generation in progress: a stream of events, [`InferenceEvent::Complete`] last.

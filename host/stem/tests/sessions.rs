@@ -4,11 +4,10 @@ mod support;
 
 use futures::StreamExt;
 use rusty_genius_core::{
-    BudgetError, BudgetResource, CortexStrategy, FinishReason, GeniusError, PartialBehavior,
-    PartialConfig, ProtocolError, Role, Turn,
+    BudgetError, BudgetResource, CortexStrategy, FinishReason, GeniusError, HISTORY_LIMIT,
+    PartialBehavior, PartialConfig, ProtocolError, Role, Turn,
 };
 use rusty_genius_cortex::RawEnd;
-use rusty_genius_stem::HISTORY_LIMIT;
 use support::backend::{end, token};
 use support::{HIBERNATE, House, IDLE, answer, ask, finish, run, soon};
 

@@ -45,9 +45,9 @@ impl Evidence {
         Self {
             observation: report.result,
             usage: report.usage,
-            refusals: report.refusals,
+            refusals: report.denials.iter().map(ToString::to_string).collect(),
             notes: report.notes,
-            memory_peak: report.memory_peak,
+            memory_peak: report.memory_peak(),
             wall_time: report.wall_time,
             files,
             answer_file,

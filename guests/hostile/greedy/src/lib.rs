@@ -12,7 +12,7 @@ use rusty_genius::genius::reply::{Fragment, emit};
 wit_bindgen::generate!({ path: "../../../wit", world: "workflow" });
 
 /// Bytes of the last words of `shout`.
-const SHOUT: usize = 32 << 20;
+const SHOUT: usize = 8 << 20;
 
 struct Greedy;
 export!(Greedy);

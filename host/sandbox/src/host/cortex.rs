@@ -4,12 +4,13 @@ use super::batches::Batches;
 use super::{Ctx, Desk, Host};
 use crate::bindings::cortex;
 use crate::bindings::types::{Error, InferenceConfig, InferenceEvent, Turn};
-use crate::budget::{Meter, Permit};
 use crate::convert;
+use crate::meter::{CallClass, Meter, Permit};
 use futures::{Stream, StreamExt};
 use rusty_genius_core as core;
 use rusty_genius_core::{
-    AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource,
+    AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource, ModelSpec,
+    Usage,
 };
 use rusty_genius_cortex::Canceller;
 use rusty_genius_stem::{Demand, Inference, Lease, Session};
@@ -42,20 +43,47 @@ impl Drop for HostInference {
 struct Generation {
     events: Inference,
     meter: Meter,
+    /// What of its usage is charged already.
+    charged: Usage,
+    /// Whether it was stopped because the run's tokens are spent.
+    cut: bool,
     _running: Permit,
+}
+
+impl Generation {
+    /// Charges what was consumed since the last time.
+    fn charge(&mut self) {
+        let usage = self.events.usage();
+        let more = |now: u32, before: u32| u64::from(now.saturating_sub(before));
+        let prompt = more(usage.prompt_tokens, self.charged.prompt_tokens);
+        let answer = more(usage.completion_tokens, self.charged.completion_tokens);
+        self.meter.add(BudgetResource::PromptTokens, prompt);
+        self.meter.add(BudgetResource::CompletionTokens, answer);
+        self.charged = usage;
+    }
 }
 
 impl Stream for Generation {
     type Item = InferenceEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<InferenceEvent>> {
-        let event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
-        if let Some(core::InferenceEvent::Complete(Completion {
-            finish: FinishReason::Failed(error),
-            ..
-        })) = &event
-        {
-            self.meter.trouble(&error.clone().into());
+        let mut event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
+        self.charge();
+        match &mut event {
+            Some(core::InferenceEvent::Complete(Completion { finish, .. })) => {
+                if let FinishReason::Failed(error) = finish {
+                    self.meter.trouble(&error.clone().into());
+                }
+                if self.cut && *finish == FinishReason::Cancelled {
+                    *finish = FinishReason::Length;
+                }
+            }
+            // Others that run beside it may have spent what it was promised.
+            Some(_) if !self.cut && self.meter.left(BudgetResource::CompletionTokens) == 0 => {
+                self.cut = true;
+                self.events.canceller().cancel();
+            }
+            _ => {}
         }
         Poll::Ready(event.map(convert::event_out))
     }
@@ -63,6 +91,7 @@ impl Stream for Generation {
 
 impl Drop for Generation {
     fn drop(&mut self) {
+        self.charge();
         self.meter.consumed(&self.events.usage());
     }
 }
@@ -92,37 +121,43 @@ impl HostSession {
 /// What both twins of the interface do.
 impl Desk {
     pub(super) fn open(&self, model: &str) -> Result<HostSession, Error> {
+        self.meter.called(CallClass::Cortex);
         self.report(self.try_open(model))
     }
 
     fn try_open(&self, model: &str) -> Result<HostSession, GeniusError> {
-        self.granted(model)?;
+        let spec = self.granted(model)?;
         Ok(HostSession {
             _open: self.meter.permit(BudgetResource::Sessions)?,
             session: self
                 .stem
-                .session(self.grant.model.clone(), self.run.clone())
-                .on_terms(self.grant.terms),
+                .session(spec, self.run.clone())
+                .on_terms(self.grant.terms)
+                .keeping(self.meter.limit(BudgetResource::History)),
         })
     }
 
-    /// Whether the grant names the model.
-    pub(super) fn granted(&self, model: &str) -> Result<(), GeniusError> {
-        let default = self.grant.model.id();
-        if model.is_empty() || model == default || self.grant.model_name.as_deref() == Some(model) {
-            return Ok(());
+    /// The model of this name, if it is granted.
+    pub(super) fn granted(&self, model: &str) -> Result<ModelSpec, GeniusError> {
+        let grant = &self.grant;
+        let default = grant.model.id();
+        if model.is_empty() || model == default || grant.model_name.as_deref() == Some(model) {
+            return Ok(grant.model.clone());
+        }
+        if let Some(spec) = grant.models.find(model)? {
+            return Ok(spec);
         }
         let spec = ModelSource::parse(model)?.to_string();
         if spec == default {
-            return Ok(());
+            return Ok(grant.model.clone());
         }
-        self.meter.refuse(format!(
-            "model {spec}: not granted; `--model {spec}` would grant it"
-        ));
+        let key = format!("grants.models = [\"{spec}\"]");
+        self.meter.deny(format!("model {spec}"), Some(key));
         Err(AssetError::NotGranted { spec }.into())
     }
 
     pub(super) fn fork(&self, session: &HostSession) -> Result<HostSession, Error> {
+        self.meter.called(CallClass::Cortex);
         let fork = || {
             Ok(HostSession {
                 _open: self.meter.permit(BudgetResource::Sessions)?,
@@ -138,6 +173,7 @@ impl Desk {
         turns: Vec<Turn>,
         config: InferenceConfig,
     ) -> Result<HostInference, Error> {
+        self.meter.called(CallClass::Cortex);
         let turns = convert::turns_in(turns);
         self.report(self.try_infer(session, turns, config).await)
     }
@@ -148,31 +184,50 @@ impl Desk {
         turns: Vec<core::Turn>,
         config: InferenceConfig,
     ) -> Result<HostInference, GeniusError> {
-        let config = convert::config_in(config)?;
+        let mut config = convert::config_in(config)?;
         self.meter.check_prompt(&turns)?;
+        let left = u32::try_from(self.meter.tokens_left()?).unwrap_or(u32::MAX);
         let running = self.meter.permit(BudgetResource::Inferences)?;
+        self.meter.take(BudgetResource::Generations, 1)?;
+        // It ends where the run's tokens do. Where they are plenty, the model's own limit
+        // stands.
+        let asked = config.behavior.max_tokens;
+        let asked = asked.or(session.model().config.behavior.max_tokens);
+        let asked = asked.unwrap_or_else(|| core::Behavior::default().max_tokens);
+        // What is out of range is the guest's mistake, and is told so.
+        if asked > left && asked <= core::MAX_TOKENS_LIMIT {
+            config.behavior.max_tokens = Some(left);
+        }
         let events = session.infer(turns, config).await?;
         Ok(HostInference {
             canceller: events.canceller(),
             generation: Some(Generation {
                 events,
                 meter: self.meter.clone(),
+                charged: Usage::default(),
+                cut: false,
                 _running: running,
             }),
         })
     }
 
     pub(super) async fn count_tokens(&self, model: &str, text: &str) -> Result<u32, Error> {
+        self.meter.called(CallClass::Cortex);
         let count = async {
             let lease = self.lease(model, text).await?;
-            Ok(lease.model().count_tokens(text).await?)
+            let tokens = lease.model().count_tokens(text).await?;
+            self.meter.add(BudgetResource::PromptTokens, tokens.into());
+            Ok(tokens)
         };
         self.report(count.await)
     }
 
     pub(super) async fn embed(&self, model: &str, text: &str) -> Result<Vec<f32>, Error> {
+        self.meter.called(CallClass::Cortex);
         let embed = async {
             let lease = self.lease(model, text).await?;
+            let tokens = lease.model().count_tokens(text).await?;
+            self.meter.add(BudgetResource::PromptTokens, tokens.into());
             Ok(lease.model().embed(text).await?)
         };
         self.report(embed.await)
@@ -180,14 +235,15 @@ impl Desk {
 
     async fn lease(&self, model: &str, text: &str) -> Result<Lease, GeniusError> {
         self.meter.check_text(text.len())?;
-        self.granted(model)?;
+        self.meter.tokens_left()?;
+        let spec = self.granted(model)?;
         let demand = Demand {
             guest: self.run.clone(),
             prompt_bytes: text.len() as u64,
             terms: self.grant.terms,
             ..Demand::default()
         };
-        self.stem.acquire(&self.grant.model, demand).await
+        self.stem.acquire(&spec, demand).await
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Ctx, Desk, Host};
 use crate::bindings::facecrab::{self, AssetProgress, ModelInfo};
 use crate::bindings::types::{AssetError, Error};
 use crate::convert;
+use crate::meter::CallClass;
 use blocking::unblock;
 use futures::stream::{self, BoxStream, StreamExt};
 use rusty_genius_core::GeniusError;
@@ -31,21 +32,34 @@ impl<T: Send + 'static> facecrab::HostWithStore<T> for Host {
 
 impl facecrab::Host for Ctx {
     async fn list_models(&mut self) -> wasmtime::Result<Vec<ModelInfo>> {
+        self.desk.meter.called(CallClass::Facecrab);
         let facecrab = self.desk.stem.facecrab().clone();
         let grant = self.desk.grant.clone();
-        // The grant names one model, so the list has one entry at most.
-        let name = grant.guest_name();
-        let details = unblock(move || facecrab.details(&grant.model)).await.ok();
-        let model = details.map(|details| convert::model_out(details, name));
-        Ok(model.into_iter().collect())
+        let found = unblock(move || {
+            let own = (grant.guest_name(), grant.model.clone());
+            let others = grant
+                .models
+                .granted()
+                .map(|(name, spec)| (name.to_owned(), spec));
+            let others: Vec<_> = others.filter(|(_, spec)| spec.id() != own.1.id()).collect();
+            let named = [own].into_iter().chain(others);
+            named
+                .filter_map(|(name, spec)| Some((name, facecrab.details(&spec).ok()?)))
+                .collect::<Vec<_>>()
+        });
+        let models = found.await.into_iter();
+        Ok(models
+            .map(|(name, details)| convert::model_out(details, name))
+            .collect())
     }
 }
 
 impl Desk {
     fn ensure(&self, model: &str) -> Result<BoxStream<'static, AssetProgress>, Error> {
+        self.meter.called(CallClass::Facecrab);
         let ensure = self
             .granted(model)
-            .and_then(|()| self.stem.ensure_model(&self.grant.model));
+            .and_then(|spec| self.stem.ensure_model(&spec));
         Ok(match self.report(ensure)? {
             Some(ensure) => self.progress(ensure),
             // An engine without weights is always ready.

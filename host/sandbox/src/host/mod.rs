@@ -5,25 +5,34 @@ mod clock;
 mod cortex;
 mod cortex_blocking;
 mod facecrab;
+mod files;
 mod journal;
+mod network;
 mod reply;
+mod stdio;
+mod tools;
 
-pub(crate) use clock::add_to_linker as add_clock_to_linker;
 #[expect(unreachable_pub, reason = "the bindings re-export them")]
 pub use cortex::{HostInference, HostSession};
+pub(crate) use tools::ToolJob;
 
-use crate::budget::{MemoryMeter, Meter};
-use crate::run::Grant;
+use crate::dice::Dice;
+use crate::grant::Grant;
+use crate::meter::{MemoryMeter, Meter};
+use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use async_channel::Sender;
-use rusty_genius_core::{Fragment, GeniusError};
+use async_lock::Semaphore;
+use clock::Calendar;
+use files::Files;
+use rusty_genius_core::{BudgetResource, Fragment, GeniusError, Random, SCRATCH};
 use rusty_genius_stem::Stem;
 use std::sync::Arc;
-use wasmtime::component::{HasData, ResourceTable};
+use std::time::Duration;
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-/// Most handles of every kind a guest may hold: descriptors, pollables, sessions.
-const HANDLES_LIMIT: usize = 4096;
 /// Most random bytes of one call.
 const RANDOM_LIMIT: u64 = 1 << 20;
 
@@ -31,19 +40,38 @@ const RANDOM_LIMIT: u64 = 1 << 20;
 pub(crate) struct Ctx {
     wasi: WasiCtx,
     table: ResourceTable,
+    files: Files,
     pub(crate) memory: MemoryMeter,
     /// What an async host function takes with it while the guest goes on.
     desk: Desk,
+    /// When the run began, on the host's clock.
+    began: Duration,
     reply: Option<Sender<Vec<Fragment>>>,
 }
 
 /// The run as host functions see it; a clone is the same run.
 #[derive(Clone)]
 pub(crate) struct Desk {
+    pub(crate) sandbox: Sandbox,
     pub(crate) stem: Stem,
     pub(crate) grant: Arc<Grant>,
     pub(crate) meter: Meter,
     pub(crate) run: Arc<str>,
+    /// The tools that may run at once.
+    pub(crate) turns: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub(crate) fn new(sandbox: &Sandbox, grant: Grant, meter: Meter, run: &str) -> Self {
+        Self {
+            sandbox: sandbox.clone(),
+            stem: sandbox.0.stem.clone(),
+            grant: Arc::new(grant),
+            meter,
+            run: run.into(),
+            turns: Arc::new(Semaphore::new(tools::AT_ONCE)),
+        }
+    }
 }
 
 impl Ctx {
@@ -53,28 +81,62 @@ impl Ctx {
         reply: Option<Sender<Vec<Fragment>>>,
     ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES_LIMIT);
+        let handles = desk.meter.limit(BudgetResource::Handles);
+        table.set_max_capacity(usize::try_from(handles).unwrap_or(usize::MAX));
         Ok(Self {
-            wasi: wasi(scratch)?,
+            wasi: wasi(&desk.grant, scratch)?,
             table,
+            files: Files::new(&desk.grant.files),
             memory: MemoryMeter::new(desk.meter.clone()),
+            began: desk.stem.clock().now(),
             desk,
             reply,
         })
     }
 }
 
-/// WASI with nothing inherited: no arguments, no environment, closed stdin, stdout and
-/// stderr that go nowhere, no network, and one directory.
-fn wasi(scratch: &Scratch) -> wasmtime::Result<WasiCtx> {
+/// WASI with what is granted and nothing inherited: no arguments, no network; stdout and
+/// stderr are in `stdio`.
+fn wasi(grant: &Grant, scratch: &Scratch) -> wasmtime::Result<WasiCtx> {
     let mut builder = WasiCtxBuilder::new();
     builder
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .max_random_size(RANDOM_LIMIT)
-        .preopened_dir(scratch.open_path(), "/scratch", FsPerms::ReadWrite)?;
+        .wall_clock(Calendar(grant.clocks))
+        .preopened_dir(scratch.open_path(), SCRATCH, FsPerms::ReadWrite)?;
+    for mount in &grant.files {
+        let perms = match mount.writable {
+            true => FsPerms::ReadWrite,
+            false => FsPerms::ReadOnly,
+        };
+        builder.preopened_dir(&mount.host, &mount.guest, perms)?;
+    }
+    for (name, value) in &grant.env {
+        builder.env(name, value);
+    }
+    if !grant.stdin.is_empty() {
+        builder.stdin(MemoryInputPipe::new(grant.stdin.to_vec()));
+    }
+    if let Random::Seed(seed) = grant.random {
+        builder
+            .secure_random(Dice::new(seed))
+            .insecure_random(Dice::new(!seed))
+            .insecure_random_seed(seed.into());
+    }
     Ok(builder.build())
+}
+
+/// Puts this host's own in the place of what Wasmtime does for WASI.
+pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    clock::add_to_linker(linker)?;
+    files::add_to_linker(linker)?;
+    stdio::add_to_linker(linker)?;
+    network::add_to_linker(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 impl WasiView for Ctx {

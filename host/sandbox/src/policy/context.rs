@@ -3,10 +3,12 @@
 use super::{JOURNAL_LIMIT, MEMORY_LIMIT, convert, wasi};
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub use crate::bindings::rusty_genius::genius::types;
-use crate::budget::{Budget, MemoryMeter, Meter};
+use crate::cpu::thread_time;
+use crate::dice::Dice;
+use crate::meter::{MemoryMeter, Meter};
 use bindings::journal;
-use rusty_genius_core::Note;
 use rusty_genius_core::brainstem::{ModelId, RequestId, State};
+use rusty_genius_core::{Budget, Note};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
@@ -49,7 +51,7 @@ pub(super) struct Context {
     meter: Meter,
     /// What the policy may look at, during a step.
     state: Option<Arc<State>>,
-    dice: u64,
+    dice: Dice,
     /// Whether there are notes that nobody took.
     noted: bool,
     /// Processor time of one call, and of the thread when the call was first seen to run.
@@ -60,11 +62,12 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new() -> Self {
-        let meter = Meter::new(Budget {
+        let budget = Budget {
             memory: MEMORY_LIMIT,
             journal: JOURNAL_LIMIT,
             ..Budget::default()
-        });
+        };
+        let meter = Meter::new(budget, None);
         let stderr = MemoryOutputPipe::new(WORDS_LIMIT);
         Self {
             wasi: wasi::context(stderr.clone()),
@@ -73,7 +76,7 @@ impl Context {
             memory: MemoryMeter::new(meter.clone()),
             meter,
             state: None,
-            dice: 0,
+            dice: Dice::new(0),
             noted: false,
             allowed: Duration::ZERO,
             since: None,
@@ -93,13 +96,9 @@ impl Context {
         self.state.as_ref().map_or(Duration::ZERO, |s| s.now)
     }
 
-    /// A number nobody could guess, but the same each time (splitmix64).
+    /// A number nobody could guess, but the same each time.
     pub(super) fn dice(&mut self) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.dice;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.dice.roll()
     }
 
     pub(super) fn begin(&mut self, allowed: Duration) {
@@ -146,25 +145,6 @@ impl Context {
         let gone = || wasmtime::Error::msg("there is a state only during a step");
         self.state.as_ref().ok_or_else(gone)
     }
-}
-
-/// Time that this thread used of a processor.
-#[cfg(unix)]
-fn thread_time() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let secs = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Duration::new(secs, nanos)
-}
-
-/// Time that went by, where threads have no clock of their own.
-#[cfg(not(unix))]
-fn thread_time() -> Duration {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-    static BEGAN: OnceLock<Instant> = OnceLock::new();
-    BEGAN.get_or_init(Instant::now).elapsed()
 }
 
 impl WasiView for Context {

@@ -5,8 +5,11 @@
 )]
 
 use crate::brain::BrainArgs;
+use crate::grants::GrantArgs;
+use crate::guest::GuestCommand;
 use crate::mind::MindArgs;
 use crate::policy::PolicyCommand;
+use crate::runs::RunsCommand;
 use crate::shape::Shape;
 use clap::{Args, Parser, Subcommand};
 
@@ -27,6 +30,16 @@ pub(crate) enum Command {
     Models {
         #[command(subcommand)]
         command: ModelsCommand,
+    },
+    /// Look at components before they run
+    Guest {
+        #[command(subcommand)]
+        command: GuestCommand,
+    },
+    /// List past runs, and show what one did
+    Runs {
+        #[command(subcommand)]
+        command: RunsCommand,
     },
     /// Check and simulate orchestration policies
     Policy {
@@ -94,30 +107,41 @@ pub(crate) enum ModelsCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// A component file, or the name of a built-in guest (see `genius guests`)
+    /// A component file, the name of a built-in guest (see `genius guests`), a genius.toml,
+    /// or a directory with one
     pub(crate) guest: String,
 
     /// Model to run it on: org/repo[:QUANT][@revision], a path to a .gguf file, or a
     /// name from models.toml
-    #[arg(
-        long,
-        value_name = "SPEC",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) model: String,
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) model: Option<String>,
 
     /// Engine to run the model: bytelm, pinky, or what this build has besides
     #[arg(long, value_name = "NAME")]
     pub(crate) engine: Option<String>,
 
-    /// Most seconds the guest may take, waiting for the model included
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
-    pub(crate) timeout: std::time::Duration,
+    /// Most seconds the guest may take, waiting for the model included; 60 if not said
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<std::time::Duration>,
 
-    /// Most memory the guest may hold, MiB
-    #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..=65536))]
-    pub(crate) memory: u64,
+    /// Most memory the guest may hold, MiB; 256 if not said
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) memory: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
+
+    /// Say what the guest would get, and run nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Show what the guest consumes of its budget
+    #[arg(long)]
+    pub(crate) stats: bool,
+
+    /// Keep no record of the run
+    #[arg(long)]
+    pub(crate) no_record: bool,
 
     #[command(flatten)]
     pub(crate) shape: Shape,
@@ -160,6 +184,9 @@ Examples:
   genius run ask What is the capital of France?
   genius run ./workflow.wasm --model Qwen/Qwen2.5-3B-Instruct:Q4_K_M -- --verbose
   genius run ask --json-schema person.json Invent a person.
+  genius guest inspect ./workflow.wasm
+  genius run ./genius.toml --dry-run
+  genius runs show last
   genius models pull qwen2.5-1.5b
   genius policy simulate lru --synthetic pattern=day
   genius guests
@@ -175,7 +202,8 @@ Exit codes:
   130  interrupted (143: terminated)
 
 Environment:
-  RUSTY_GENIUS_HOME  moves the user's configuration and cache (default: XDG folders)
+  RUSTY_GENIUS_HOME  moves the user's configuration, cache and records of runs (default: XDG
+                     folders)
   RUSTY_GENIUS_TMP   where guests get their scratch directories (default: target/tmp)
   HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
                      as for other tools of the Hugging Face hub
@@ -189,9 +217,13 @@ const RUN_AFTER_HELP: &str = "\
 The answer goes to stdout as it comes, thoughts and a usage line go to stderr. \
 What the guest writes to /scratch is kept, and the usage line says where.
 
+A guest gets what its component asks for and a genius.toml, or these flags, grant; the first \
+look at a stranger's component is `genius guest inspect`. Each run leaves a record: see \
+`genius runs`.
+
 With --json, stdout has one JSON object a line, told apart by `type`: `start`, then \
 `content` and `thought` as they come, `note` for each line of the guest's journal, \
-`refusal` for what it was denied, and `end` with usage, outcome and exit code.
+`denial` for what it was denied, `stats` where that is asked for, and `end` with usage, outcome and exit code.
 
 Exit codes: see `genius --help`.";
 
@@ -228,6 +260,6 @@ mod tests {
             assert!(run(&["ask", &format!("--timeout={bad}")]).is_err(), "{bad}");
         }
         let half = run(&["ask", "--timeout=0.5"]).unwrap();
-        assert_eq!(half.timeout, std::time::Duration::from_millis(500));
+        assert_eq!(half.timeout, Some(std::time::Duration::from_millis(500)));
     }
 }

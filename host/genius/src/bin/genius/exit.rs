@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 /// Wrong usage.
 pub(crate) const USAGE: u8 = 2;
+/// The guest was refused.
+pub(crate) const REFUSED: u8 = 3;
 /// The host failed.
 pub(crate) const HOST: u8 = 6;
 /// Ended by SIGINT, as shells count.
@@ -17,12 +19,18 @@ pub(crate) const TERMINATED: u8 = 143;
 pub(crate) fn code(error: &GeniusError) -> u8 {
     match error {
         GeniusError::Sandbox(e) => match e {
-            SandboxError::GuestFailed { .. } | SandboxError::GuestTrapped { .. } => 1,
-            SandboxError::NoSuchGuest { .. } | SandboxError::GuestUsage { .. } => USAGE,
+            SandboxError::GuestFailed { .. }
+            | SandboxError::GuestTrapped { .. }
+            | SandboxError::ToolBroken { .. } => 1,
+            SandboxError::NoSuchGuest { .. }
+            | SandboxError::GuestUsage { .. }
+            | SandboxError::BadGrant { .. } => USAGE,
             SandboxError::NotAComponent { .. }
             | SandboxError::UngrantedImport { .. }
             | SandboxError::UngrantedPrompts { .. }
-            | SandboxError::MissingExport { .. } => 3,
+            | SandboxError::ToolNotGranted { .. }
+            | SandboxError::WrongDigest { .. }
+            | SandboxError::MissingExport { .. } => REFUSED,
             _ => HOST,
         },
         GeniusError::Budget(_) => 4,

@@ -4,6 +4,8 @@ mod bars;
 mod brain;
 mod cli;
 mod exit;
+mod grants;
+mod guest;
 mod interrupt;
 mod log;
 mod mind;
@@ -11,8 +13,10 @@ mod models;
 mod output;
 mod policy;
 mod run;
+mod runs;
 mod safe;
 mod shape;
+mod stats;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -26,6 +30,8 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Run(args) => async_std::task::block_on(run::run(*args)),
         Command::Models { command } => async_std::task::block_on(models::models(command)),
+        Command::Guest { command } => async_std::task::block_on(guest::guest(command)),
+        Command::Runs { command } => runs::runs(command),
         Command::Policy { command } => policy::policy(command),
         Command::Guests => guests(),
     }

@@ -1,12 +1,13 @@
 //! What a run shows: the answer on stdout, the rest on stderr.
 
-use crate::safe;
+use crate::{safe, stats};
 use async_std::io::{Stdout, WriteExt};
-use rusty_genius::core::{Fragment, GeniusError, Level, ModelSpec, ThoughtEvent};
-use rusty_genius::sandbox::{Guest, Report};
+use rusty_genius::core::{Fragment, Level, ModelSpec, ThoughtEvent};
+use rusty_genius::sandbox::{Consumption, Guest, Report, outcome};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::time::Duration;
 
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
@@ -17,6 +18,9 @@ pub(crate) struct Output {
     stdout: Stdout,
     json: bool,
     quiet: bool,
+    stats: bool,
+    /// Whether figures are on the last line of stderr, to be written over.
+    open_stats: bool,
     /// Whether a person reads stdout: then unsafe characters are shown, not sent.
     terminal: bool,
     dim: bool,
@@ -26,12 +30,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool, stats: bool) -> Self {
         let color = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         Self {
             stdout: async_std::io::stdout(),
             json,
             quiet,
+            stats,
+            open_stats: false,
             terminal: io::stdout().is_terminal(),
             dim: color && io::stderr().is_terminal(),
             open_line: false,
@@ -71,6 +77,33 @@ impl Output {
         self.write(&out).await
     }
 
+    /// How often somebody looks at what is consumed.
+    pub(crate) fn looks(&self) -> Duration {
+        match self.stats {
+            true => Duration::from_millis(500),
+            // Never, as far as a run is concerned.
+            false => Duration::from_secs(3600),
+        }
+    }
+
+    /// What was consumed so far: a line of JSON; or, where the answer goes elsewhere, a line
+    /// on the terminal that the next one replaces.
+    pub(crate) async fn consumed(&mut self, now: &Consumption) -> io::Result<()> {
+        if !self.stats {
+            return Ok(());
+        }
+        if self.json {
+            let mut event = stats::json(now);
+            event["type"] = "stats".into();
+            return self.event(event).await;
+        }
+        if !self.terminal && io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{}", safe::line(&stats::line(now)));
+            self.open_stats = true;
+        }
+        Ok(())
+    }
+
     fn thought(&mut self, thought: &ThoughtEvent) {
         if self.quiet {
             return;
@@ -103,6 +136,9 @@ impl Output {
     /// The end of the reply: whatever follows on the terminal begins a line.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
         self.end_thought();
+        if std::mem::take(&mut self.open_stats) {
+            eprint!("\r\x1b[K");
+        }
         match std::mem::take(&mut self.open_line) && self.terminal {
             true => self.write("\n").await,
             false => Ok(()),
@@ -123,12 +159,18 @@ impl Output {
                 for note in report.notes.iter().filter(|n| n.level == Level::Warn) {
                     eprintln!("note: {}", safe::line(&note.text));
                 }
-                for refusal in &report.refusals {
-                    eprintln!("denied: {}", safe::line(refusal));
+                for denial in &report.denials {
+                    eprintln!("denied: {}", safe::line(&denial.to_string()));
+                }
+                if report.recorded == Some(false) {
+                    eprintln!("warning: the record of this run is not whole: the disk is full?");
                 }
                 let line = usage_line(report, model, kept, files);
                 self.aside(&safe::line(&line));
                 eprintln!();
+            }
+            if self.stats {
+                eprint!("{}", safe::text(&stats::table(&report.consumption)));
             }
             return Ok(());
         }
@@ -137,18 +179,21 @@ impl Output {
             self.event(json!({ "type": "note", "level": level, "text": text }))
                 .await?;
         }
-        for refusal in &report.refusals {
-            self.event(json!({ "type": "refusal", "text": refusal }))
+        for denial in &report.denials {
+            let (what, key) = (&denial.what, &denial.key);
+            self.event(json!({ "type": "denial", "what": what, "key": key }))
                 .await?;
         }
         self.event(json!({
             "type": "end",
-            "outcome": outcome(&report.result),
+            "run": report.scratch.id(),
+            "outcome": outcome(report.result.as_ref().err()),
             "exit-code": exit_code,
             "error": report.result.as_ref().err().map(ToString::to_string),
             "usage": report.usage,
             "wall-us": report.wall_time.as_micros() as u64,
-            "memory-peak": report.memory_peak,
+            "memory-peak": report.memory_peak(),
+            "consumption": stats::json(&report.consumption),
             "scratch": kept,
             "files": files,
         }))
@@ -168,15 +213,6 @@ impl Output {
         }
         self.stdout.write_all(text.as_bytes()).await?;
         self.stdout.flush().await
-    }
-}
-
-fn outcome(result: &Result<(), GeniusError>) -> &'static str {
-    match result {
-        Ok(()) => "done",
-        Err(GeniusError::Budget(_)) => "budget",
-        Err(GeniusError::Engine(_) | GeniusError::Asset(_)) => "engine",
-        Err(_) => "failed",
     }
 }
 

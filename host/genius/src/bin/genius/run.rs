@@ -2,28 +2,95 @@
 
 use crate::bars::Bars;
 use crate::cli::RunArgs;
+use crate::guest::Outlook;
 use crate::output::Output;
 use crate::{brain, exit, interrupt, safe};
+use async_std::io::ReadExt;
 use futures::future::{Either, select};
 use rusty_genius::core::brainstem::Budgets;
-use rusty_genius::core::{BrainstemOutput, GeniusError, Level, SandboxError};
+use rusty_genius::core::{
+    BrainstemOutput, BudgetResource, GeniusError, Level, RunManifest, SandboxError, Stdio,
+};
 use rusty_genius::cortex::{Backend, Pinky, PinkyConfig, SystemClock};
+use rusty_genius::sandbox::Report;
 use rusty_genius::stem::Observer;
-use rusty_genius::{Genius, Run};
-use std::io;
+use rusty_genius::{Genius, Run, records_dir};
+use std::io::{self, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// The guest, and as many tools as it may call at once.
+const RUNS: u32 = 5;
+/// Most bytes a guest reads on stdin.
+const STDIN_LIMIT: u64 = 16 << 20;
+
 pub(crate) async fn run(args: RunArgs) -> ExitCode {
+    if args.dry_run {
+        return match dry_run(&args).await {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => exit::fail(&error),
+        };
+    }
     match args.brain.engine() {
         Ok(brain) => interrupt::or(work(args, brain)).await,
         Err(wrong) => exit::usage(&wrong, brain::HINT),
     }
 }
 
+/// The manifest with all flags in it.
+fn manifest(args: &RunArgs) -> Result<RunManifest, GeniusError> {
+    let mut manifest = args.grants.manifest(Some(&args.guest))?;
+    if let Some(model) = &args.model {
+        manifest.model = Some(model.clone());
+    }
+    if let Some(timeout) = args.timeout {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        manifest.budget.set(BudgetResource::WallTime, millis.max(1));
+    }
+    if let Some(mib) = args.memory {
+        manifest.budget.set(BudgetResource::Memory, mib << 20);
+    }
+    Ok(manifest)
+}
+
+/// Says what a run would get.
+async fn dry_run(args: &RunArgs) -> Result<u8, GeniusError> {
+    let outlook = Outlook::of(manifest(args)?).await?;
+    let text = match args.json {
+        true => format!("{}\n", outlook.json()),
+        false => outlook.inspection_text() + &outlook.outcome_text() + &outlook.budget_text(),
+    };
+    // Whoever closed the pipe has seen enough.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    Ok(if outlook.would_run() {
+        0
+    } else {
+        exit::REFUSED
+    })
+}
+
+/// What the guest reads on stdin, where that is granted.
+async fn stdin() -> Result<Arc<[u8]>, GeniusError> {
+    let failed = |reason: String| SandboxError::Host {
+        what: "reading stdin for the guest".into(),
+        reason,
+    };
+    let mut bytes = Vec::new();
+    let read = async_std::io::stdin().take(STDIN_LIMIT + 1);
+    pin!(read)
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(|e| failed(e.to_string()))?;
+    if bytes.len() as u64 > STDIN_LIMIT {
+        return Err(failed("it has more than 16 MiB".into()).into());
+    }
+    Ok(bytes.into())
+}
+
 async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, GeniusError> {
+    let manifest = manifest(&args)?;
     let mut pinky = PinkyConfig::default();
     if let Some(ms) = args.pinky_delay {
         pinky.delay = Duration::from_millis(ms);
@@ -31,7 +98,10 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
     let engine = args.engine.or(args.pinky_delay.map(|_| "pinky".to_owned()));
     let mut builder = Genius::builder()
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
-        .max_runs(1);
+        .max_runs(RUNS);
+    if let Some(dir) = records_dir().filter(|_| !args.no_record) {
+        builder = builder.records(dir);
+    }
     builder = args.mind.apply(builder).budgets(Budgets {
         memory: args.brain.memory_limit(),
         ..Budgets::default()
@@ -44,16 +114,20 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
         builder = builder.engine(engine);
     }
     let genius = builder.build()?;
-    let mut job = genius.job(&args.model)?;
-    job.budget.wall_time = args.timeout;
-    job.budget.memory = args.memory << 20;
+    let (guest, mut job) = genius.plan(&manifest).await?;
     job.grant.terms = args.mind.terms();
     job.grant.model.config = args.shape.config().or(&job.grant.model.config);
+    if job.grant.stdio.contains(&Stdio::In) {
+        job.grant.stdin = stdin().await?;
+    }
     let model = job.grant.model.clone();
-    let guest = genius.guest(&args.guest).await?;
+    let words = match args.args.is_empty() {
+        true => manifest.grants.args,
+        false => args.args,
+    };
 
-    let mut output = Output::new(args.json, args.quiet);
-    let run = genius.run(&guest, args.args, job)?;
+    let mut output = Output::new(args.json, args.quiet, args.stats);
+    let run = genius.run(&guest, words, job)?;
     let shown = async {
         output.start(&guest, &model).await?;
         show(run, &mut output).await
@@ -118,9 +192,22 @@ fn watching(quiet: bool) -> Observer {
     })
 }
 
-async fn show(mut run: Run, output: &mut Output) -> io::Result<rusty_genius::sandbox::Report<()>> {
-    while let Some(fragments) = run.next().await {
-        output.fragments(fragments).await?;
+async fn show(mut run: Run, output: &mut Output) -> io::Result<Report<()>> {
+    let gauge = run.gauge();
+    loop {
+        let look = async_std::task::sleep(output.looks());
+        let heard = {
+            let (next, look) = (pin!(run.next()), pin!(look));
+            match select(next, look).await {
+                Either::Left((heard, _)) => Some(heard),
+                Either::Right(((), _)) => None,
+            }
+        };
+        match heard {
+            Some(Some(fragments)) => output.fragments(fragments).await?,
+            Some(None) => break,
+            None => output.consumed(&gauge.read()).await?,
+        }
     }
     output.end().await?;
     Ok(run.report().await)

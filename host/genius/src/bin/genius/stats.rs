@@ -1,0 +1,82 @@
+//! What a run consumes of its budget, while it goes on and at its end.
+
+use rusty_genius::core::BudgetResource;
+use rusty_genius::sandbox::{CallClass, Consumption};
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+
+/// Every limit with what was used of it, a line each; unused ones are left out.
+pub(crate) fn table(consumption: &Consumption) -> String {
+    let mut text = format!("{:<18} {:>14} {:>14}\n", "", "used", "of");
+    for resource in BudgetResource::ALL {
+        let used = most(consumption, resource);
+        if used > 0 {
+            let (used, limit) = (
+                show(resource, used),
+                show(resource, consumption.limit(resource)),
+            );
+            let _ = writeln!(text, "{:<18} {used:>14} {limit:>14}", resource.key());
+        }
+    }
+    let calls: Vec<String> = CallClass::ALL
+        .into_iter()
+        .filter(|class| consumption.calls(*class) > 0)
+        .map(|class| format!("{} {}", class.name(), consumption.calls(class)))
+        .collect();
+    if !calls.is_empty() {
+        let _ = writeln!(text, "{:<18} {}", "calls", calls.join(", "));
+    }
+    text
+}
+
+/// The same on one line, of what matters while a run goes on.
+pub(crate) fn line(consumption: &Consumption) -> String {
+    use BudgetResource as R;
+    [
+        R::WallTime,
+        R::CpuTime,
+        R::Memory,
+        R::CompletionTokens,
+        R::Scratch,
+        R::ToolCalls,
+    ]
+    .into_iter()
+    .filter(|resource| consumption.used(*resource) > 0)
+    .map(|resource| {
+        let used = show(resource, consumption.used(resource));
+        format!("{} {used}", resource.key())
+    })
+    .collect::<Vec<_>>()
+    .join(" · ")
+}
+
+pub(crate) fn json(consumption: &Consumption) -> Value {
+    let figures = |figure: &dyn Fn(BudgetResource) -> u64| -> Map<String, Value> {
+        let entry = |r: BudgetResource| (r.key().to_owned(), figure(r).into());
+        BudgetResource::ALL.into_iter().map(entry).collect()
+    };
+    let calls: Map<String, Value> = CallClass::ALL
+        .into_iter()
+        .map(|class| (class.name().to_owned(), consumption.calls(class).into()))
+        .collect();
+    json!({
+        "used": figures(&|r| consumption.used(r)),
+        "peak": figures(&|r| consumption.peak(r)),
+        "limit": figures(&|r| consumption.limit(r)),
+        "calls": calls,
+    })
+}
+
+/// What was used in all, or the most that was in use at once.
+fn most(consumption: &Consumption, resource: BudgetResource) -> u64 {
+    consumption.used(resource).max(consumption.peak(resource))
+}
+
+fn show(resource: BudgetResource, value: u64) -> String {
+    use indicatif::HumanBytes;
+    use rusty_genius::core::Unit;
+    match resource.unit() {
+        Unit::Bytes => HumanBytes(value).to_string(),
+        Unit::Time | Unit::Count => resource.show(value),
+    }
+}
