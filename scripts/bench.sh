@@ -6,6 +6,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 cargo bench --locked -p rusty-genius--sandbox --bench sandbox -- "$@"
+# A thousand guests that wait, one that spins beside one that is served, and counting.
+cargo bench --locked -p rusty-genius--sandbox --bench isolation
 # A policy's step as a guest beside the native one, and a million requests.
 cargo bench --locked -p rusty-genius--sandbox --bench policy
 cargo bench --locked -p rusty-genius --bench command -- "$@"
