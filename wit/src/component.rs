@@ -75,6 +75,10 @@ pub struct ComponentInfo {
     pub modules: u64,
     /// Components nested in it, at any depth.
     pub components: u64,
+    /// Instances that come into being when it is instantiated: of modules and of components,
+    /// those inside of instances counted each time. A component of a kilobyte can make more
+    /// than any machine holds; what cannot be counted in 64 bits is `u64::MAX`.
+    pub instances: u64,
     /// Linear memories that its modules define, at any depth.
     pub memories: u64,
     /// Bytes these memories have at the start, all together, each module instantiated

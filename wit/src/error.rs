@@ -483,6 +483,9 @@ impl SandboxError {
             Self::WrongDigest { .. } => {
                 Some("see what changed (`genius guest inspect`) before you pin the new one".into())
             }
+            Self::BadGrant { .. } => {
+                Some("correct it in genius.toml, or on the command line".into())
+            }
             Self::GuestUsage { .. } => {
                 Some("arguments for the guest stand after `--`, or after its name".into())
             }

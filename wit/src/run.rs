@@ -406,8 +406,8 @@ impl RunManifest {
     }
 
     /// Makes the paths in it relative to `folder`, the manifest's own, if they are relative.
-    /// A component is a path where it has a `/` or ends in `.wasm`, and a built-in name
-    /// otherwise.
+    /// A component is a path where it begins with `.` or is absolute, or ends in `.wasm`; a
+    /// built-in name otherwise.
     pub fn relative_to(mut self, folder: &Path) -> Self {
         let component = |component: &mut Option<String>| {
             if let Some(name) = component.as_mut().filter(|name| is_path(name)) {
@@ -431,7 +431,7 @@ impl RunManifest {
 
 /// Whether a component's name is that of a file.
 fn is_path(name: &str) -> bool {
-    name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".wasm")
+    name.starts_with('.') || name.ends_with(".wasm") || Path::new(name).is_absolute()
 }
 
 /// Whether a directory can be seen under this path: absolute, in its shortest form, at most

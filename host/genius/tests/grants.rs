@@ -80,7 +80,6 @@ fn an_inspection_says_what_a_component_wants_in_plain_words() {
         "workflow",
         "0.2.0",
         "sha256:",
-        "Rust",
         "asks models",
         "says its answer to whoever runs it",
         "/scratch read-write",

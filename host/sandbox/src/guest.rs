@@ -1,7 +1,7 @@
 //! Components that were looked at and may run.
 
 use crate::host::Ctx;
-use rusty_genius_core::component::World;
+use rusty_genius_core::component::{ComponentError, ComponentInfo, World};
 use rusty_genius_core::text::reorders;
 use rusty_genius_core::{Digest, SandboxError, WIT_PACKAGE};
 use sha2::Digest as _;
@@ -11,6 +11,10 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 /// Largest component accepted: 64 MiB. Python's is 20 MB.
 pub const COMPONENT_LIMIT: usize = 64 << 20;
+
+/// Most instances of modules and components that one component makes. The compiler works
+/// through each of them, however few bytes they are spelled in.
+const INSTANCES_LIMIT: u64 = 1000;
 
 /// What the first bytes of a file tell.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -221,7 +225,20 @@ pub(crate) fn check_bytes(name: &str, bytes: &[u8]) -> Result<(), SandboxError> 
         );
     }
     if bytes.starts_with(COMPONENT_PREAMBLE) {
-        return Ok(());
+        return match ComponentInfo::read(bytes) {
+            Ok(info) if info.instances > INSTANCES_LIMIT => refuse(
+                format!(
+                    "it makes {} instances, and the limit is {INSTANCES_LIMIT}",
+                    info.instances
+                ),
+                "build it as fewer modules, with one memory and one table each",
+            ),
+            // What else is wrong with it, the compiler says better.
+            Ok(_) | Err(ComponentError::Truncated { .. } | ComponentError::Malformed { .. }) => {
+                Ok(())
+            }
+            Err(e) => refuse(e.to_string(), e.hint()),
+        };
     }
     const BUILD: &str = "build one with: cargo build --release --target wasm32-wasip2";
     if bytes.starts_with(MODULE_PREAMBLE) {

@@ -359,6 +359,9 @@ impl Meter {
     pub(crate) fn worked(&self, time: Duration) -> Result<(), BudgetError> {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let before = self.0.cpu.fetch_add(nanos, Relaxed);
+        if let Some((caller, _)) = &self.0.parent {
+            caller.worked(time)?;
+        }
         match u128::from(before) + u128::from(nanos) > self.0.budget.cpu_time.as_nanos() {
             true => Err(self.error(BudgetResource::CpuTime)),
             false => Ok(()),

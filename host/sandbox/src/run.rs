@@ -11,7 +11,8 @@ use crate::record::{End, Records, outcome};
 use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use async_channel::Sender;
-use futures::future::{BoxFuture, Either, FutureExt, select};
+use futures::channel::oneshot;
+use futures::future::{AbortHandle, BoxFuture, Either, FutureExt, abortable, select};
 use rusty_genius_core::{
     Budget, BudgetResource, Denial, Fragment, GeniusError, ModelSpec, Note, Observation,
     SandboxError, TestCase, Usage,
@@ -112,6 +113,29 @@ impl Gauge {
 pub struct Running<T> {
     gauge: Gauge,
     report: BoxFuture<'static, Report<T>>,
+}
+
+impl<T: Send + 'static> Running<T> {
+    /// The run on a task of its own: one guest cannot be polled within another's event loop.
+    /// Dropping the future ends the run at its next step. `None` if the task is gone.
+    pub(crate) async fn apart(self) -> Option<Report<T>> {
+        let (report, ended) = oneshot::channel();
+        let (work, stop) = abortable(async move {
+            // Nobody waits for it any more: then it is stopped already.
+            let _ = report.send(self.report.await);
+        });
+        let _stop = StopOnDrop(stop);
+        async_std::task::spawn(work);
+        ended.await.ok()
+    }
+}
+
+struct StopOnDrop(AbortHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl<T> Running<T> {

@@ -59,6 +59,13 @@ pub enum ComponentError {
         /// The deepest nesting there may be.
         limit: usize,
     },
+    /// It instantiates a component that it is given from outside, or that an instance exports:
+    /// how much that comes to cannot be told beforehand. No toolchain makes one like it.
+    #[error("at byte {at}: it instantiates a component that is not spelled out in it")]
+    HigherOrder {
+        /// Where.
+        at: u64,
+    },
 }
 
 impl ComponentError {
@@ -72,7 +79,7 @@ impl ComponentError {
             Self::Truncated { .. } | Self::Malformed { .. } => {
                 "get the file again, or build it anew"
             }
-            Self::TooMany { .. } | Self::TooDeep { .. } => {
+            Self::TooMany { .. } | Self::TooDeep { .. } | Self::HigherOrder { .. } => {
                 "build it from fewer parts: no toolchain makes one like it"
             }
         }

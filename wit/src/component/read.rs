@@ -7,9 +7,9 @@ use super::{
 use crate::text::one_line;
 use std::ops::Range;
 use wasmparser::{
-    BinaryReader, CanonicalFunction, CanonicalOption, Chunk, ComponentExternName,
-    ComponentExternalKind, ComponentTypeRef, Encoding, MemoryType, Parser, Payload,
-    ProducersSectionReader,
+    BinaryReader, CanonicalFunction, CanonicalOption, Chunk, ComponentAlias, ComponentExternName,
+    ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef, Encoding,
+    Instance, MemoryType, Parser, Payload, ProducersSectionReader,
 };
 
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -55,6 +55,8 @@ pub(super) fn component(bytes: &[u8]) -> Result<ComponentInfo, ComponentError> {
             parser: Parser::new(0),
             encoding: Encoding::Component,
             end: bytes.len(),
+            components: Vec::new(),
+            instances: 0,
         }],
         at: 0,
     };
@@ -69,6 +71,11 @@ struct Open {
     encoding: Encoding,
     /// Where it ends.
     end: usize,
+    /// Its component index space: how many instances one of each makes, itself included;
+    /// none where that is not spelled out in these bytes.
+    components: Vec<Option<u64>>,
+    /// Instances that it makes, all told.
+    instances: u64,
 }
 
 struct Walk<'a> {
@@ -148,17 +155,55 @@ impl<'a> Walk<'a> {
                     self.producers(section.data_reader());
                 }
             }
-            Payload::ComponentImportSection(imports) if outermost => {
+            Payload::InstanceSection(instances) => {
+                for instance in instances {
+                    let instance = instance.map_err(|e| malformed(&e))?;
+                    if let Instance::Instantiate { .. } = instance {
+                        open.instances = open.instances.saturating_add(1);
+                    }
+                }
+            }
+            Payload::ComponentInstanceSection(instances) => {
+                for instance in instances {
+                    let instance = instance.map_err(|e| malformed(&e))?;
+                    if let ComponentInstance::Instantiate {
+                        component_index, ..
+                    } = instance
+                    {
+                        self.instantiate(component_index)?;
+                    }
+                }
+            }
+            Payload::ComponentAliasSection(aliases) => {
+                for alias in aliases {
+                    let alias = alias.map_err(|e| malformed(&e))?;
+                    self.alias(&alias)?;
+                }
+            }
+            Payload::ComponentImportSection(imports) => {
                 for import in imports {
                     let import = import.map_err(|e| malformed(&e))?;
+                    if import.ty.kind() == ComponentExternalKind::Component {
+                        self.component(None)?;
+                    }
+                    if !outermost {
+                        continue;
+                    }
                     let import = named(import.name, import_kind(import.ty));
                     self.room("imports", self.info.imports.len())?;
                     self.info.imports.push(import);
                 }
             }
-            Payload::ComponentExportSection(exports) if outermost => {
+            Payload::ComponentExportSection(exports) => {
                 for export in exports {
                     let export = export.map_err(|e| malformed(&e))?;
+                    if export.kind == ComponentExternalKind::Component {
+                        let made = self.made_by(0, export.index)?;
+                        self.component(made)?;
+                    }
+                    if !outermost {
+                        continue;
+                    }
                     let export = named(export.name, kind(export.kind));
                     self.room("exports", self.info.exports.len())?;
                     self.info.exports.push(export);
@@ -177,7 +222,7 @@ impl<'a> Walk<'a> {
             }
             Payload::End(_) => {
                 self.at = open.end;
-                self.open.pop();
+                self.leave()?;
             }
             // What they say, only a compiler needs to know.
             _ => {}
@@ -205,8 +250,70 @@ impl<'a> Walk<'a> {
             parser,
             encoding,
             end: range.end,
+            components: Vec::new(),
+            instances: 0,
         });
         Ok(())
+    }
+
+    /// Goes back to what this is nested in.
+    fn leave(&mut self) -> Result<(), ComponentError> {
+        let Some(done) = self.open.pop() else {
+            return Ok(());
+        };
+        if self.open.is_empty() {
+            self.info.instances = done.instances;
+        } else if done.encoding == Encoding::Component {
+            self.component(Some(done.instances.saturating_add(1)))?;
+        }
+        Ok(())
+    }
+
+    /// Another component in the index space of the innermost one.
+    fn component(&mut self, makes: Option<u64>) -> Result<(), ComponentError> {
+        let count = self.open.last().map_or(0, |open| open.components.len());
+        self.room("components", count)?;
+        if let Some(open) = self.open.last_mut() {
+            open.components.push(makes);
+        }
+        Ok(())
+    }
+
+    /// How many instances one of this component makes; it is counted outwards.
+    fn made_by(&self, outwards: u32, index: u32) -> Result<Option<u64>, ComponentError> {
+        let frame = self.open.iter().rev().nth(outwards as usize);
+        let makes = frame.and_then(|open| open.components.get(index as usize));
+        let makes = makes.ok_or_else(|| self.damaged("an index of a component there is not"))?;
+        Ok(*makes)
+    }
+
+    fn instantiate(&mut self, component: u32) -> Result<(), ComponentError> {
+        let Some(makes) = self.made_by(0, component)? else {
+            let at = self.at as u64;
+            return Err(ComponentError::HigherOrder { at });
+        };
+        if let Some(open) = self.open.last_mut() {
+            open.instances = open.instances.saturating_add(makes);
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), ComponentError> {
+        match *alias {
+            ComponentAlias::InstanceExport {
+                kind: ComponentExternalKind::Component,
+                ..
+            } => self.component(None),
+            ComponentAlias::Outer {
+                kind: ComponentOuterAliasKind::Component,
+                count,
+                index,
+            } => {
+                let makes = self.made_by(count, index)?;
+                self.component(makes)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn room(&self, what: &'static str, count: usize) -> Result<(), ComponentError> {

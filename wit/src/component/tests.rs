@@ -361,3 +361,60 @@ proptest! {
         }
     }
 }
+
+fn instances(text: &str) -> Result<u64, ComponentError> {
+    let bytes = wat::parse_str(text).unwrap();
+    ComponentInfo::read(&bytes).map(|info| info.instances)
+}
+
+/// Each component makes two of the one before it; the first one module's instance.
+fn doubling(times: usize) -> String {
+    let mut text = "(component (core module $m)
+        (component $c0 (core instance (instantiate $m)))"
+        .to_owned();
+    for n in 1..=times {
+        let before = n - 1;
+        text += &format!(
+            "(component $c{n} (alias outer 1 $c{before} (component $c))
+                (instance (instantiate $c)) (instance (instantiate $c)))"
+        );
+    }
+    text + &format!("(instance (instantiate $c{times})))")
+}
+
+#[test]
+fn instances_are_counted_each_time_they_come_into_being() {
+    assert_eq!(instances("(component)"), Ok(0));
+    assert_eq!(
+        instances("(component (core module $m) (core instance (instantiate $m)))"),
+        Ok(1)
+    );
+    // One of the first makes two instances: itself, and its module's.
+    assert_eq!(instances(&doubling(0)), Ok(2));
+    assert_eq!(instances(&doubling(1)), Ok(5));
+    assert_eq!(instances(&doubling(20)), Ok(3 * (1 << 20) - 1));
+    assert_eq!(instances(&doubling(1000)), Ok(u64::MAX));
+    // What is not instantiated makes none.
+    assert_eq!(instances("(component (component (core module)))"), Ok(0));
+}
+
+#[test]
+fn a_component_that_instantiates_what_it_is_given_is_refused() {
+    for text in [
+        "(component (import \"c\" (component $c)) (instance (instantiate $c)))",
+        "(component (component $o (component $i) (export \"i\" (component $i)))
+            (instance $o (instantiate $o))
+            (alias export $o \"i\" (component $i))
+            (instance (instantiate $i)))",
+    ] {
+        let error = instances(text).unwrap_err();
+        assert!(
+            matches!(error, ComponentError::HigherOrder { .. }),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        instances("(component (import \"c\" (component $c)))"),
+        Ok(0)
+    );
+}

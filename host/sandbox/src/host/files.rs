@@ -45,7 +45,12 @@ pub(super) struct Files {
     /// By the path the guest sees, and whether it may write; `/scratch` is one of them.
     mounts: Vec<(String, bool)>,
     open: HashMap<u32, usize>,
+    /// Listings that are being read.
+    listings: usize,
 }
+
+/// Most listings of folders open at once: the host holds all names of each.
+const LISTINGS_LIMIT: usize = 16;
 
 impl Files {
     pub(super) fn new(granted: &[Mount]) -> Self {
@@ -54,6 +59,7 @@ impl Files {
         Self {
             mounts: scratch.into_iter().chain(granted).collect(),
             open: HashMap::new(),
+            listings: 0,
         }
     }
 
@@ -418,7 +424,14 @@ impl HostDescriptor for Ctx {
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Entries> {
-        self.fs().read_directory(fd).await
+        if self.files.listings >= LISTINGS_LIMIT {
+            self.meter()
+                .deny("more than 16 listings of folders at once", None);
+            return Err(ErrorCode::InsufficientMemory.into());
+        }
+        let entries = self.fs().read_directory(fd).await?;
+        self.files.listings += 1;
+        Ok(entries)
     }
 
     async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
@@ -485,6 +498,7 @@ impl HostDirectoryEntryStream for Ctx {
     }
 
     fn drop(&mut self, entries: Entries) -> wasmtime::Result<()> {
+        self.files.listings = self.files.listings.saturating_sub(1);
         HostDirectoryEntryStream::drop(&mut self.filesystem(), entries)
     }
 }

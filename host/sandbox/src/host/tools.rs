@@ -19,6 +19,9 @@ const DESCRIPTION_LIMIT: usize = 4 << 10;
 /// Most bytes of the schema of its arguments.
 const SCHEMA_LIMIT: usize = 64 << 10;
 
+/// What is said of a tool whose task ended without an answer: that of a host that shuts down.
+const GONE: &str = "the host gave it up";
+
 /// Why a call gave no answer.
 enum Trouble {
     /// The tool's own words, for the guest.
@@ -56,7 +59,7 @@ impl Desk {
         let run = self
             .sandbox
             .describe_tool(&tool.guest, self.within(name, tool))?;
-        let report = run.await;
+        let report = run.apart().await.ok_or_else(|| broken(name, GONE))?;
         self.noted(name, &report);
         let mut described = report.result.map_err(|e| broken(name, e.to_string()))?;
         if described.description.len() > DESCRIPTION_LIMIT {
@@ -108,7 +111,8 @@ impl Desk {
         let _turn = self.turns.acquire().await;
         let within = self.within(name, tool);
         let run = self.sandbox.call_tool(&tool.guest, arguments, within);
-        let report = run.map_err(GeniusError::from)?.await;
+        let report = run.map_err(GeniusError::from)?.apart().await;
+        let report = report.ok_or_else(|| broken(name, GONE))?;
         self.noted(name, &report);
         match report.result {
             Ok(answer) if answer.len() <= WORDS_LIMIT => Ok(answer),

@@ -100,7 +100,14 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
         .max_runs(RUNS);
     if let Some(dir) = records_dir().filter(|_| !args.no_record) {
-        builder = builder.records(dir);
+        match std::fs::create_dir_all(&dir) {
+            Ok(()) => builder = builder.records(dir),
+            // As with the cache: a home that cannot be written is no reason not to run.
+            Err(e) => eprintln!(
+                "warning: no record of this run is kept in {}: {e}",
+                dir.display()
+            ),
+        }
     }
     builder = args.mind.apply(builder).budgets(Budgets {
         memory: args.brain.memory_limit(),
