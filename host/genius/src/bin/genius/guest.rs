@@ -215,6 +215,21 @@ impl Outlook {
         rows
     }
 
+    /// What its imports mean, each meaning with the imports that have it.
+    fn wants(&self) -> Vec<(&'static str, Vec<String>)> {
+        let mut wants: Vec<(&str, Vec<String>)> = Vec::new();
+        // A type by itself gives nothing.
+        let imports = self.found.info.imports.iter();
+        for import in imports.filter(|import| import.kind != ExternKind::Type) {
+            let what = import.explain();
+            match wants.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, names)) => names.push(import.name.clone()),
+                None => wants.push((what, vec![import.name.clone()])),
+            }
+        }
+        wants
+    }
+
     /// What the component says of itself.
     pub(crate) fn inspection_text(&self) -> String {
         let info = &self.found.info;
@@ -259,20 +274,21 @@ impl Outlook {
         ] {
             let _ = writeln!(text, "{what:<12} {}", safe::line(&words));
         }
-        text.push_str("\nIt imports:\n");
-        if info.imports.is_empty() {
+        text.push_str("\nIt wants to:\n");
+        let wants = self.wants();
+        if wants.is_empty() {
             text.push_str("  nothing\n");
         }
-        for import in &info.imports {
-            let _ = writeln!(text, "  {}", safe::line(&import.name));
-            let _ = writeln!(text, "      {}", import.explain());
+        for (what, imports) in wants {
+            let _ = writeln!(text, "  {what}");
+            let _ = writeln!(text, "      {}", safe::line(&imports.join(", ")));
         }
         text
     }
 
     /// What it would get, and whether it would run.
     pub(crate) fn outcome_text(&self) -> String {
-        let mut text = String::from("\nUnder this manifest it gets:\n");
+        let mut text = String::from("\nUnder these grants it gets:\n");
         for row in self.rows() {
             let gets = match (row.gets.as_slice(), row.what) {
                 ([], "network") => "never".to_owned(),

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
+/// Most denials shown; a guest that tries everything does not fill a screen.
+const DENIALS_SHOWN: usize = 8;
 
 /// Where the run's output goes. Writing does not block the host: a reader that is behind
 /// holds back the guest, and Ctrl-C still works.
@@ -159,8 +161,11 @@ impl Output {
                 for note in report.notes.iter().filter(|n| n.level == Level::Warn) {
                     eprintln!("note: {}", safe::line(&note.text));
                 }
-                for denial in &report.denials {
+                for denial in report.denials.iter().take(DENIALS_SHOWN) {
                     eprintln!("denied: {}", safe::line(&denial.to_string()));
+                }
+                if let Some(more @ 1..) = report.denials.len().checked_sub(DENIALS_SHOWN) {
+                    eprintln!("denied: {more} other things; `genius runs show last` tells them");
                 }
                 if report.recorded == Some(false) {
                     eprintln!("warning: the record of this run is not whole: the disk is full?");

@@ -2,10 +2,10 @@
 
 use crate::{exit, safe};
 use clap::Subcommand;
-use rusty_genius::core::{GeniusError, SandboxError};
+use rusty_genius::core::{BudgetResource, GeniusError, SandboxError};
 use rusty_genius::records_dir;
 use rusty_genius::sandbox::Records;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -244,12 +244,29 @@ fn table(name: &str, value: &Value) {
     }
     say(name);
     for (key, value) in entries {
-        let value = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+        let limit = BudgetResource::from_key(key);
+        let value = match (value, limit) {
+            (Value::String(text), _) => text.clone(),
+            (Value::Number(n), Some(limit)) => limit.show(n.as_u64().unwrap_or(0)),
+            (Value::Object(items), _) => brief(items),
+            (other, _) => other.to_string(),
         };
         say(&safe::line(&format!("  {key:<18} {value}")));
     }
+}
+
+/// Directories and tools: what each is, without the limits of its own.
+fn brief(items: &Map<String, Value>) -> String {
+    let what = |value: &Value| {
+        let field = |name: &str| value[name].as_str().map(str::to_owned);
+        let what = field("component").or_else(|| field("host"));
+        let mode = field("mode").map_or_else(String::new, |mode| format!(", {mode}"));
+        what.unwrap_or_else(|| value.to_string()) + &mode
+    };
+    let words = items
+        .iter()
+        .map(|(name, value)| format!("{name} ({})", what(value)));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn say(line: &str) {
