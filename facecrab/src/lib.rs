@@ -46,6 +46,8 @@ mod transport;
 pub use bundled::Bundled;
 pub use installed::{Details, Installed, Verified};
 pub use progress::{EnsureModel, ModelAsset, Task};
+#[doc(hidden)]
+pub use registry::check_registry_text;
 pub use settings::Settings;
 pub use store::Removed;
 

@@ -9,9 +9,11 @@
 //! is what a person deleting an entry looks like. The version before is in the backup.
 
 mod file;
+mod promises;
 
 use crate::durable;
 use file::Content;
+pub use promises::check_registry_text;
 use rusty_genius_core::{AssetError, GeniusError, ManifestError};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};

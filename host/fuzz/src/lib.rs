@@ -7,9 +7,12 @@
 //! | target | what it reads | what must hold |
 //! |---|---|---|
 //! | [`component`] | a component | limits; a component cut short says less or is refused |
+//! | [`fixture`] | a test of a model | errors name a line; what was read is in its ranges |
 //! | [`gguf`] | the header of a model file | every bound; what was read can be written and read again |
 //! | [`manifest`] | `models.toml` | errors name a line; what was read can be printed and read again |
 //! | [`output`] | a model's bytes | the same events however the bytes are cut |
+//! | [`registry`] | facecrab's list of models | errors name a line; a change leaves the rest alone |
+//! | [`run_manifest`] | `genius.toml` | as `manifest`; only paths and names that can be are granted |
 //!
 //! Two things run them. `tests/corpus.rs`, which is part of `cargo test`, gives each the
 //! seeds in `fixtures/fuzz/{TARGET}/` and what simple mutations make of them, the same ones
@@ -20,14 +23,20 @@
 #![deny(missing_docs)]
 
 mod component;
+mod fixture;
 mod gguf;
 mod manifest;
 mod output;
+mod registry;
+mod run_manifest;
 
 pub use component::component;
+pub use fixture::fixture;
 pub use gguf::gguf;
 pub use manifest::manifest;
 pub use output::output;
+pub use registry::registry;
+pub use run_manifest::run_manifest;
 
 /// Takes any bytes, and panics where a promise is broken.
 pub type Target = fn(&[u8]);
@@ -35,9 +44,12 @@ pub type Target = fn(&[u8]);
 /// Every target, by its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("component", component),
+    ("fixture", fixture),
     ("gguf", gguf),
     ("manifest", manifest),
     ("output", output),
+    ("registry", registry),
+    ("run_manifest", run_manifest),
 ];
 
 /// What is shown to people has no line of its own making and nothing a terminal obeys.

@@ -126,7 +126,15 @@ macro_rules! corpora {
     };
 }
 
-corpora!(component, gguf, manifest, output);
+corpora!(
+    component,
+    fixture,
+    gguf,
+    manifest,
+    output,
+    registry,
+    run_manifest
+);
 
 #[test]
 fn seeds_are_small() {
