@@ -43,10 +43,10 @@ impl Evidence {
             Err(e) => (Vec::new(), Err(e.to_string())),
         };
         Self {
+            memory_peak: report.memory_peak(),
             observation: report.result,
             usage: report.usage,
             refusals: report.denials.iter().map(ToString::to_string).collect(),
-            memory_peak: report.memory_peak(),
             notes: report.notes,
             wall_time: report.wall_time,
             files,
