@@ -33,6 +33,8 @@ const WORDS_LIMIT: usize = 16 << 10;
 /// Most bytes that one call of the host may bring from a guest: 16 MiB, and what the budget
 /// allows in one request.
 const CALL_LIMIT: u64 = 16 << 20;
+/// What Wasmtime says of a guest with more handles than it may have.
+const HANDLES_EXCEEDED: &str = "store handle limit exceeded";
 
 /// How to run a guest.
 #[derive(Debug, Clone)]
@@ -264,6 +266,9 @@ impl Sandbox {
         let request = desk.meter.limit(BudgetResource::Prompt);
         let call = CALL_LIMIT.saturating_add(request.saturating_mul(2));
         store.set_hostcall_fuel(usize::try_from(call).unwrap_or(usize::MAX));
+        // Those that the guest has made itself, too: each end of a stream costs the host.
+        let handles = desk.meter.limit(BudgetResource::Handles);
+        store.set_max_component_handles(usize::try_from(handles).unwrap_or(usize::MAX));
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let instance = guest.pre.instantiate_async(&mut store).await?;
@@ -532,10 +537,12 @@ impl Prepared {
         if self.desk.meter.starved() {
             return self.desk.meter.error(BudgetResource::Memory).into();
         }
-        if matches!(
+        let full = matches!(
             error.downcast_ref::<ResourceTableError>(),
             Some(ResourceTableError::Full)
-        ) {
+        );
+        // Wasmtime has no type for this one.
+        if full || error.root_cause().to_string().ends_with(HANDLES_EXCEEDED) {
             return self.desk.meter.error(BudgetResource::Handles).into();
         }
         if error.is::<PoolConcurrencyLimitError>() {
