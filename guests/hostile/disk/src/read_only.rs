@@ -30,12 +30,16 @@ pub fn open_to_write() -> String {
             ("file", OpenFlags::empty(), DescriptorFlags::WRITE),
             ("file", OpenFlags::empty(), sync),
             ("file", OpenFlags::CREATE, WRITE),
-            ("folder", OpenFlags::DIRECTORY, CHANGE),
-            ("folder", OpenFlags::DIRECTORY, mutate),
-            (".", OpenFlags::DIRECTORY, CHANGE),
         ] {
             let opened = ro.open_at(FOLLOW, path, open, flags);
             tally.refused(format_args!("open {path} {flags:?}"), opened);
+        }
+        // That a folder is opened so is no harm yet.
+        for (path, flags) in [("folder", CHANGE), ("folder", mutate), (".", CHANGE)] {
+            let opened = ro.open_at(FOLLOW, path, OpenFlags::DIRECTORY, flags);
+            let made = opened.map_err(files::told);
+            let made = made.and_then(|folder| files::create(&folder, "new"));
+            tally.refused(format_args!("create in {path} {flags:?}"), made);
         }
         Ok(())
     })

@@ -28,7 +28,8 @@ pub async fn settings() -> String {
 
 /// The same thing a hundred thousand times.
 pub fn poll_many() -> String {
-    let ready = get_stdin().subscribe();
+    let stdin = get_stdin();
+    let ready = stdin.subscribe();
     format!("{} ready", poll(&vec![&ready; MILLION / 10]).len())
 }
 
