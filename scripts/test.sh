@@ -50,6 +50,9 @@ step clippy cargo clippy --workspace --all-targets --locked -- -D warnings
 # For this machine's own target: clippy needs no compiler for WASI to read the guests.
 step clippy-guests cargo clippy --workspace --all-targets --locked \
     --manifest-path guests/Cargo.toml --target-dir "$guests_target" -- -D warnings
+# What of the guests is plain Rust, for this machine.
+step test-guests cargo test --locked --manifest-path guests/Cargo.toml \
+    --target-dir "$guests_target" -p ask -p calc -p fs-search
 step python ./scripts/facecrab-python.sh
 # The tests that share a cache with Hugging Face's client fail without it, here.
 # Fixtures of models that are not here go to Pinky; those of narf-1m to both its engines.
@@ -61,6 +64,6 @@ step pinky env GENIUS_PACKAGES="--workspace" ./scripts/pinky.sh
 step check-deps ./scripts/check-deps.sh
 
 awk '/^test result:/ { passed += $4; failed += $6 }
-    END { printf "%d passed, %d failed\n", passed, failed }' "$logs/test.log" "$logs/pinky.log"
+    END { printf "%d passed, %d failed\n", passed, failed }' "$logs/test-guests.log" "$logs/test.log" "$logs/pinky.log"
 [ ${#llama[@]} != 0 ] || echo "llama.cpp was not tested: cmake, a C++ compiler or libclang is missing"
 echo "all steps passed in $SECONDS s"

@@ -262,7 +262,7 @@ impl BudgetResource {
             Unit::Count => value.to_string(),
             Unit::Bytes => UNITS
                 .into_iter()
-                .find(|(unit, _)| value > 0 && value % unit == 0)
+                .find(|(unit, _)| value > 0 && value.is_multiple_of(*unit))
                 .map_or_else(
                     || value.to_string(),
                     |(unit, name)| format!("{}{name}", value / unit),

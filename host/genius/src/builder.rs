@@ -135,7 +135,9 @@ impl Builder {
         self
     }
 
-    /// Where compiled guests are kept; `None` keeps none. Default: the user's cache.
+    /// Where compiled guests are kept, with the key that authenticates them in a file beside
+    /// it (`DIR.key`); `None` keeps none. Default: the user's cache, and a key in the user's
+    /// state.
     pub fn cache_dir(mut self, dir: Option<PathBuf>) -> Self {
         self.cache = dir.map_or(Cache::Off, Cache::In);
         self

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: RunArgs) -> ExitCode {
         };
     }
     match args.brain.engine() {
-        Ok(brain) => interrupt::or(work(args, brain)).await,
+        Ok(brain) => interrupt::or(Box::pin(work(args, brain))).await,
         Err(wrong) => exit::usage(&wrong, brain::HINT),
     }
 }
