@@ -1,10 +1,10 @@
 //! What it asks for.
 
-use crate::outcome::{error, of};
-use crate::rusty_genius::genius::cortex::{Inference, Session, count_tokens, embed};
-use crate::rusty_genius::genius::journal::{Level, append};
-use crate::rusty_genius::genius::reply::{Fragment, emit};
-use crate::rusty_genius::genius::types::{Constraint, Error, Role, Setting, ThoughtEvent, Turn};
+use crowbar::cortex::{Inference, Session, count_tokens, embed};
+use crowbar::journal::{Level, append};
+use crowbar::reply::{Fragment, emit};
+use crowbar::types::{Constraint, Error, Role, Setting, ThoughtEvent, Turn};
+use crowbar::{error, of};
 use std::time::{Duration, Instant};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 

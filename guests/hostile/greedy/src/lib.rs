@@ -5,11 +5,10 @@
 //! Arguments: the attempts, in order.
 
 mod attempts;
-mod outcome;
 
-use rusty_genius::genius::reply::{Fragment, emit};
-
-wit_bindgen::generate!({ path: "../../../wit", world: "workflow" });
+use crowbar::reply::{Fragment, emit};
+use crowbar::types::Failure;
+use crowbar::{Guest, export};
 
 /// Bytes of the last words of `shout`.
 const SHOUT: usize = 8 << 20;
