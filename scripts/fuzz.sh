@@ -5,8 +5,8 @@
 #
 # The targets are those of host/fuzz. Each starts from its seeds in fixtures/fuzz and from
 # what earlier runs found in target/fuzz/corpus. When it ends, the seeds are made anew: the
-# ones with a name of their own, and of what was found the smallest that reach something
-# else, 100 and 300 kB at most. Commit them if they are worth it. An input that breaks
+# ones with a name of their own, and of what was found small ones that reach something else,
+# 100 and 300 KiB at most. Commit them if they are worth it. An input that breaks
 # something is left in target/fuzz/artifacts, and the script fails.
 #
 # It takes no nightly toolchain: RUSTC_BOOTSTRAP lets the pinned one take the flags of a
@@ -70,12 +70,17 @@ keep() {
     for file in "$seeds"/*; do
         count=$((count + 1)) bytes=$((bytes + $(wc -c <"$file")))
     done
+    # Of too many, evenly: the smallest alone would all be refused at their first bytes.
     while read -r size file; do
-        found "$file" || continue
-        [ $((count + 1)) -le $most_seeds ] && [ $((bytes + size)) -le $most_bytes ] || break
+        [ $((bytes + size)) -le $most_bytes ] || break
         count=$((count + 1)) bytes=$((bytes + size))
         cp "$merged/$file" "$seeds/"
-    done < <(cd "$merged" && wc -c -- * | grep -v ' total$' | sort -n)
+    done < <(cd "$merged" && wc -c -- * | sort -n | awk -v room=$((most_seeds - count)) '
+        length($2) == 40 && $2 ~ /^[0-9a-f]+$/ { lines[++n] = $0 }
+        END {
+            if (room > n) room = n
+            for (i = 1; i <= room; i++) print lines[int(i * n / room)]
+        }')
     echo "$count seeds, $bytes bytes"
 }
 
