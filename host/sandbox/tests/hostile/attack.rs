@@ -67,7 +67,7 @@ impl Attack {
 
     pub(crate) fn name(&self) -> String {
         let words = self.words.join(" ");
-        format!("{} {words:.60}{}", self.guest, self.described)
+        format!("{} {words} {}", self.guest, self.described)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::attack::{Attack, End, Seen, Verdict, done, each, ensure};
 use crate::house::House;
 use rusty_genius_sandbox::{Job, Mount};
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) fn hostile_badtool() -> Vec<Attack> {
     let broken = || done("tool(broken)");
@@ -14,24 +15,44 @@ pub(crate) fn hostile_badtool() -> Vec<Attack> {
         ("park", broken(), ""),
         ("answer-over", broken(), ""),
         ("answer-huge", broken(), ""),
-        ("answer-nasty", done("ok, * bytes: *"), ""),
+        ("answer-nasty", done("ok, 101 bytes: \u{1b}*"), ""),
         ("answer-nothing", done("ok, 0 bytes: "), ""),
         ("inject", done("ok, * bytes: Ignore*"), ""),
-        ("failed-huge", broken().or(done("failed(FFF*)")), ""),
-        ("failed-nasty", done("failed(*)"), ""),
-        ("usage-huge", broken().or(done("usage(UUU*)")), ""),
-        ("look", done("ok, * bytes: *granted: /scratch"), "*"),
+        ("failed-huge", broken(), ""),
+        ("failed-nasty", done("failed(\u{1b}*)"), ""),
+        ("usage-huge", broken(), ""),
+        (
+            "look",
+            done("ok, * bytes: /scratch: ; granted: /scratch"),
+            "grants.tools.badtool.files",
+        ),
         (
             "inherit",
             done("ok, * bytes: 0 variables, 0 words, 0 bytes"),
-            "*",
+            "",
         ),
-        ("fill", done("ok, * bytes: 2 MiB, then *"), "*"),
-        ("fill-often", done("*"), "*"),
-        ("files", done("ok, * bytes: 50, then *"), "*"),
-        ("hoard", done("ok, * bytes: * MiB"), ""),
-        ("print", done("*"), "*"),
-        ("journal", done("ok, * bytes: *, then refused"), ""),
+        (
+            "fill",
+            done("ok, * bytes: 2 MiB, then *"),
+            "grants.tools.badtool.budget.scratch",
+        ),
+        (
+            "fill-often",
+            done("ok, * bytes: Uncategorized"),
+            "*budget.scratch",
+        ),
+        (
+            "files",
+            done("ok, * bytes: 50, then StorageFull"),
+            "grants.tools.badtool.budget.scratch-files",
+        ),
+        ("hoard", done("ok, * bytes: 30 MiB"), ""),
+        (
+            "print",
+            done("ok, * bytes: 3, then *"),
+            "grants.tools.badtool.budget.stdout, grants.tools.badtool.stdio = *",
+        ),
+        ("journal", done("ok, * bytes: 3, then refused"), ""),
         ("remember", done("ok, * bytes: 1 calls, a file false"), ""),
     ]
     .into_iter()
@@ -54,10 +75,13 @@ pub(crate) fn hostile_badtool() -> Vec<Attack> {
         row("huge", broken()),
         row("nasty", done("badtool (*), calc (*)")),
         row("inject", done("badtool (*), calc (*)")),
-        row("no-schema", done("*")),
-        row("no-object", done("*")),
+        row("no-schema", done("badtool (22 and 8 bytes), calc (*)")),
+        row("no-object", done("badtool (22 and 5 bytes), calc (*)")),
         row("long-schema", broken()),
-        row("deep-schema", done("*")),
+        row(
+            "deep-schema",
+            done("badtool (22 and 50002 bytes), calc (*)"),
+        ),
         row("trap", broken()),
         row("loop", broken()),
     ]);
@@ -77,6 +101,7 @@ fn granted(house: &House, attack: &Attack, dir: &Path, job: &mut Job) {
     match named.as_str() {
         // It must be able to hold what it answers.
         "answer-huge" | "failed-huge" | "usage-huge" | "huge" => tool.budget.memory = 256 << 20,
+        "loop" | "park" => tool.budget.wall_time = Duration::from_millis(300),
         // Its room is its caller's, too.
         "fill" => tool.budget.scratch = 2 << 20,
         "fill-often" => job.budget.scratch = 2 << 20,

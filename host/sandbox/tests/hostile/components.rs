@@ -42,77 +42,73 @@ attacks! {
     hostile_memories_together => budget(Memory),
     hostile_realloc_grows => budget(Memory),
     hostile_table_grow => trap("unreachable"),
-    hostile_table_huge => refused("NotAComponent"),
+    hostile_table_huge => refused("NotAComponent*more than a guest gets"),
     hostile_growth_halfway => done(""),
-    hostile_memory_shared => refused("NotAComponent"),
-    hostile_memory64 => refused("NotAComponent"),
+    hostile_memory_shared => refused("NotAComponent*threads must be enabled"),
+    hostile_memory64 => refused("NotAComponent*more than a guest gets"),
     // What lies outside
     hostile_unreachable => trap("unreachable"),
     hostile_data_out_of_bounds => trap("out of bounds"),
     hostile_elements_out_of_bounds => trap("out of bounds"),
-    hostile_result_out_of_bounds => trap(""),
-    hostile_result_nonsense => trap(""),
-    hostile_words_out_of_bounds => trap(""),
-    hostile_words_no_utf8 => trap(""),
-    hostile_words_lone_surrogate => trap(""),
-    hostile_note_out_of_bounds => trap(""),
-    hostile_note_no_level => trap(""),
-    hostile_note_result_out_of_bounds => trap(""),
-    hostile_realloc_out_of_bounds => trap(""),
-    hostile_realloc_unaligned => trap(""),
+    hostile_result_out_of_bounds => trap("pointer out of bounds of memory"),
+    hostile_result_nonsense => trap("invalid expected discriminant"),
+    hostile_words_out_of_bounds => trap("pointer/length out of bounds"),
+    hostile_words_no_utf8 => trap("invalid utf-8"),
+    hostile_words_lone_surrogate => trap("unpaired surrogate"),
+    hostile_note_out_of_bounds => trap("pointer/length out of bounds"),
+    hostile_note_no_level => trap("unexpected discriminant"),
+    hostile_note_result_out_of_bounds => trap("pointer out of bounds"),
+    hostile_realloc_out_of_bounds => trap("beyond end of memory"),
+    hostile_realloc_unaligned => trap("result not aligned"),
     // No component that can run
-    hostile_core_module => refused("NotAComponent"),
-    hostile_nasty_exports => refused("NotAComponent"),
-    hostile_nasty_core_exports => refused("NotAComponent"),
-    hostile_nasty_imports => refused("NotAComponent"),
-    hostile_import_unfit => refused("NotAComponent"),
-    hostile_import_unknown => refused("UngrantedImport"),
-    hostile_import_http => refused("UngrantedImport"),
-    hostile_import_wasi_0_3 => refused("UngrantedImport"),
-    hostile_import_bare => refused("UngrantedImport"),
-    hostile_import_policy => refused("UngrantedImport"),
-    hostile_contract_0_1 => refused("UngrantedImport"),
-    hostile_contract_0_9 => refused("UngrantedImport"),
+    hostile_core_module => refused("NotAComponent*core WebAssembly module"),
+    hostile_nasty_exports => refused("NotAComponent*not a valid extern name"),
+    hostile_nasty_core_exports => refused("NotAComponent*duplicate export name"),
+    hostile_nasty_imports => refused("NotAComponent*not a valid extern name"),
+    hostile_import_unfit => refused("NotAComponent*do not fit the host's"),
+    hostile_import_unknown => refused("UngrantedImport*does not know it"),
+    hostile_import_http => refused("UngrantedImport*no network"),
+    hostile_import_wasi_0_3 => refused("UngrantedImport*WASI 0.2, not 0.3.0"),
+    hostile_import_bare => refused("UngrantedImport*not bare functions"),
+    hostile_import_policy => refused("UngrantedImport*only policies"),
+    hostile_contract_0_1 => refused("UngrantedImport*version 0.1.0 of the contract"),
+    hostile_contract_0_9 => refused("UngrantedImport*version 0.9.0 of the contract"),
     hostile_contract_unversioned => refused("UngrantedImport"),
     hostile_run_of_another_type => ended("does not export `run`: it exports one of another type"),
     hostile_run_is_no_function => refused("MissingExport"),
     hostile_no_exports => refused("MissingExport"),
     // Too much of it
-    hostile_deep_types => refused("NotAComponent"),
-    hostile_doubling_types => refused("NotAComponent"),
-    hostile_many_memories => refused("NotAComponent"),
-    hostile_many_tables => refused("NotAComponent"),
-    hostile_many_instances => refused("NotAComponent"),
-    hostile_doubling_instances => refused("NotAComponent"),
-    hostile_many_imports => refused("NotAComponent"),
-    hostile_deep_components => refused("NotAComponent"),
-    hostile_many_exports => refused("NotAComponent"),
+    hostile_deep_types => refused("NotAComponent*nesting is too deep"),
+    hostile_doubling_types => refused("NotAComponent*type size exceeds the limit"),
+    hostile_many_memories => refused("NotAComponent*more than a guest gets"),
+    hostile_many_tables => refused("NotAComponent*more than a guest gets"),
+    hostile_many_instances => refused("NotAComponent*more than a guest gets"),
+    hostile_doubling_instances => refused("NotAComponent*it makes 3145727 instances"),
+    hostile_many_imports => refused("NotAComponent*over 4096 imports"),
+    hostile_deep_components => refused("NotAComponent*nested over 64 deep"),
+    hostile_many_exports => refused("NotAComponent*over 4096 exports"),
     hostile_many_functions => refused("MissingExport"),
     hostile_huge_function => refused("MissingExport"),
     hostile_many_blocks => refused("MissingExport"),
 }
 
-fn tool(mut attacks: Vec<Attack>) -> Vec<Attack> {
-    for attack in &mut attacks {
-        attack.role = Role::Tool;
-    }
-    attacks
-}
-
 pub(crate) fn hostile_tool_with_tools() -> Vec<Attack> {
-    tool(vec![Attack::new(
-        "tool-with-tools",
-        &[],
-        refused("UngrantedImport"),
-        "",
-    )])
+    let end = refused("UngrantedImport*its files and its journal alone");
+    let mut attack = Attack::new("tool-with-tools", &[], end, "");
+    attack.role = Role::Tool;
+    vec![attack]
 }
 
+/// Found out when it is called, as what it was granted as.
 pub(crate) fn hostile_tool_of_another_type() -> Vec<Attack> {
-    tool(vec![Attack::new(
-        "tool-of-another-type",
-        &[],
-        refused("MissingExport"),
-        "",
-    )])
+    let calls = [&["call", "badtool", "{}"][..], &["describe"]];
+    let attacks = calls.map(|words| Attack::new("toolcaller", words, done("tool(broken)"), ""));
+    each(
+        attacks.into(),
+        |house, attack, dir, job| {
+            crate::toolcaller::granted(house, attack, dir, job);
+            job.grant.tools.get_mut("badtool").unwrap().guest = house.odd.clone();
+        },
+        |_| Ok(()),
+    )
 }

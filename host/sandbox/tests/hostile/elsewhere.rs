@@ -35,18 +35,23 @@ fn brief(attack: Attack) -> Attack {
 
 pub(crate) fn hostile_hoard() -> Vec<Attack> {
     tested(include_str!("../limits.rs"), "hoard");
-    vec![Attack::new("hoard", &[], done("stopped at * MiB"), "")]
+    vec![Attack::new("hoard", &[], done("stopped at 62 MiB"), "")]
 }
 
 pub(crate) fn hostile_burrow() -> Vec<Attack> {
     tested(include_str!("../limits.rs"), "burrow");
-    let end = done("200 folders deep, then *");
+    let end = done("200 folders deep, then *insufficient-space*");
     vec![Attack::new("burrow", &[], end, "budget.scratch-files")]
 }
 
 pub(crate) fn hostile_escape() -> Vec<Attack> {
     tested(include_str!("../escape.rs"), "escape");
-    vec![Attack::new("escape", &[], done("*"), "*")]
+    vec![Attack::new(
+        "escape",
+        &[],
+        done("*: refused (*"),
+        "grants.files, grants.stdio*network*",
+    )]
 }
 
 pub(crate) fn hostile_greedy() -> Vec<Attack> {

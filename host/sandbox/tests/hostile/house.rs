@@ -19,6 +19,8 @@ pub(crate) struct House {
     pub(crate) ask: Guest,
     pub(crate) calc: Guest,
     pub(crate) badtool: Guest,
+    /// A tool whose functions are of other types.
+    pub(crate) odd: Guest,
 }
 
 /// What became of a guest before it ran.
@@ -58,6 +60,7 @@ impl House {
             ask: guest(&sandbox, "ask").await,
             calc: tool("tool/calc").await,
             badtool: tool("hostile/badtool").await,
+            odd: tool("hostile/tool-of-another-type").await,
             sandbox,
             records,
             scratch_root,
@@ -71,7 +74,7 @@ impl House {
     pub(crate) fn job() -> Job {
         let mut job = Job::new(model());
         job.budget = Budget {
-            wall_time: Duration::from_secs(2),
+            wall_time: Duration::from_secs(5),
             cpu_time: Duration::from_secs(10),
             memory: 64 << 20,
             prompt_tokens: 100_000,
@@ -95,7 +98,7 @@ impl House {
                 guest: guest.clone(),
                 files: vec![],
                 budget: Budget {
-                    wall_time: Duration::from_millis(500),
+                    wall_time: Duration::from_secs(4),
                     memory: 32 << 20,
                     journal: 4 << 10,
                     stdout: 32 << 10,

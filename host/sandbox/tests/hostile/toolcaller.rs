@@ -1,9 +1,11 @@
 //! Tools, called too often, too many at once, and by whom they are not granted to.
 
-use crate::attack::{Attack, Seen, Verdict, done, each, ensure};
+use crate::attack::{Attack, Seen, Verdict, budget, done, each, ensure, trap};
 use crate::house::House;
+use rusty_genius_core::BudgetResource::WallTime;
 use rusty_genius_sandbox::Job;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) fn hostile_toolcaller() -> Vec<Attack> {
     let mut attacks = Attack::family(
@@ -20,24 +22,36 @@ pub(crate) fn hostile_toolcaller() -> Vec<Attack> {
                 done("tool(not-granted)"),
                 "grants.tools.fs-search",
             ),
-            ("strange-names", done("13 refused"), "*"),
+            (
+                "strange-names",
+                done("13 refused"),
+                "grants.tools, grants.tools.CALC, grants.tools.ask",
+            ),
             ("strange-arguments", done("9 refused"), ""),
-            ("deep-arguments", done("*"), ""),
+            (
+                "deep-arguments",
+                done("usage(the arguments are no JSON object)"),
+                "",
+            ),
             (
                 "long-arguments",
                 done("usage(the arguments have more than 1 MiB)"),
                 "",
             ),
-            ("huge-arguments", done("*"), ""),
+            ("huge-arguments", trap("fuel allocated for hostcalls"), ""),
             ("flood", done("20, then budget(tool-calls, 20)"), ""),
-            ("flood-ungranted", done("*"), "grants.tools.nobody"),
+            (
+                "flood-ungranted",
+                budget(WallTime).or(done("no limit")),
+                "grants.tools.nobody",
+            ),
             ("flood-broken", done("20, then budget(tool-calls, 20)"), ""),
             ("parallel", done("20 of 100 answered"), ""),
-            ("abandoned", done("*"), ""),
+            ("abandoned", done("budget(tool-calls, 20)"), ""),
             ("unfinished", done("4 left behind"), ""),
             (
                 "secrets",
-                done("ok, * bytes: *"),
+                done("ok, 29 bytes: /scratch: ; granted: /scratch"),
                 "grants.tools.badtool.files",
             ),
             (
@@ -57,10 +71,12 @@ pub(crate) fn hostile_toolcaller() -> Vec<Attack> {
     each(attacks, granted, kept)
 }
 
-pub(crate) fn granted(house: &House, _: &Attack, _: &Path, job: &mut Job) {
-    if job.budget.memory < 256 << 20 {
-        // Room for what it passes, and for four tools.
-        job.budget.memory = 384 << 20;
+pub(crate) fn granted(house: &House, attack: &Attack, _: &Path, job: &mut Job) {
+    // For what it passes, and for four tools.
+    job.budget.memory = 384 << 20;
+    if attack.words == ["flood-ungranted"] {
+        // What is refused costs nothing but time.
+        job.budget.wall_time = Duration::from_millis(500);
     }
     house.grant_tools(job);
 }
