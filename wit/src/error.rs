@@ -425,6 +425,14 @@ pub enum SandboxError {
         /// What is wrong.
         reason: String,
     },
+    /// A run's record could not be begun.
+    #[error("starting a record in {}: {reason}", dir.display())]
+    Unrecorded {
+        /// Where records are kept.
+        dir: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// A pinned component is another one.
     #[error("{component} has the digest {found}, and {pinned} is asked for")]
     WrongDigest {
@@ -476,6 +484,9 @@ impl SandboxError {
             }),
             Self::UngrantedPrompts { .. } => {
                 Some("grant it with --policy-prompts, if it deserves that".into())
+            }
+            Self::Unrecorded { .. } => {
+                Some("make room there, or run it without a record: --no-record".into())
             }
             Self::ToolNotGranted { .. } => {
                 Some("grant it with `[grants.tools.NAME]` in its genius.toml, or --tool".into())

@@ -28,7 +28,7 @@ pub async fn inspect(name: &str) -> Result<Inspection, GeniusError> {
     let info = ComponentInfo::read(found.bytes()).map_err(|e| SandboxError::NotAComponent {
         component: name.to_owned(),
         reason: e.to_string(),
-        hint: "build it anew, or get the file again".to_owned(),
+        hint: e.hint().to_owned(),
     })?;
     Ok(Inspection {
         name: name.to_owned(),

@@ -54,6 +54,13 @@ impl Records {
         }))
     }
 
+    /// Makes the directory, closed to others, if it is not there.
+    ///
+    /// Errors: it cannot be made.
+    pub fn prepare(&self) -> io::Result<()> {
+        create_private(&self.0.dir)
+    }
+
     /// Where they are.
     pub fn dir(&self) -> &Path {
         &self.0.dir
@@ -96,7 +103,7 @@ impl Records {
     ///
     /// Errors: the file cannot be made or written.
     pub(crate) fn begin(&self, run: &str, opening: Value) -> io::Result<RunLog> {
-        create_private(&self.0.dir)?;
+        self.prepare()?;
         let path = self.0.dir.join(format!("{run}.{SUFFIX}"));
         let log = RunLog(Arc::new(Log {
             file: Mutex::new(create_new(&path)?),

@@ -160,7 +160,8 @@ impl Sandbox {
     /// the run at once.
     ///
     /// Errors: [`SandboxError::MissingExport`], [`SandboxError::GuestUsage`] for more than
-    /// 1 MiB of arguments, [`SandboxError::Host`] where the run could not begin. How it
+    /// 1 MiB of arguments, [`SandboxError::BadGrant`], [`SandboxError::Unrecorded`],
+    /// [`SandboxError::Host`] where the run could not begin. How it
     /// ended is in the report.
     pub async fn run_workflow(
         &self,
@@ -366,8 +367,8 @@ impl Recording {
         });
         let log = records
             .begin(run, opening)
-            .map_err(|e| SandboxError::Host {
-                what: format!("starting a record in {}", records.dir().display()),
+            .map_err(|e| SandboxError::Unrecorded {
+                dir: records.dir().to_owned(),
                 reason: e.to_string(),
             })?;
         Ok(Self {

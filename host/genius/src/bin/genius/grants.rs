@@ -66,6 +66,10 @@ impl GrantArgs {
             None => RunManifest::default(),
         };
         if let (Some(guest), None) = (guest, named) {
+            if Path::new(guest).is_dir() {
+                let missing = Path::new(guest).join(RUN_MANIFEST);
+                return Err(wrong(&missing, "there is none in this directory".into()).into());
+            }
             // Another component than the one that was pinned is what the person asks for.
             if manifest.component.as_deref() != Some(guest) {
                 manifest.digest = None;
@@ -114,20 +118,23 @@ fn manifest_of(path: &Path) -> Option<PathBuf> {
     inside.is_file().then_some(inside)
 }
 
-fn read(file: &Path) -> Result<RunManifest, GeniusError> {
-    let wrong = |reason: String| ManifestError {
+fn wrong(file: &Path, reason: String) -> ManifestError {
+    ManifestError {
         file: file.to_owned(),
         line: None,
         column: None,
         key: None,
         reason,
-    };
+    }
+}
+
+fn read(file: &Path) -> Result<RunManifest, GeniusError> {
     let mut text = String::new();
     File::open(file)
         .and_then(|opened| opened.take(MANIFEST_LIMIT + 1).read_to_string(&mut text))
-        .map_err(|e| wrong(e.to_string()))?;
+        .map_err(|e| wrong(file, e.to_string()))?;
     if text.len() as u64 > MANIFEST_LIMIT {
-        return Err(wrong("it has more than 1 MiB".into()).into());
+        return Err(wrong(file, "it has more than 1 MiB".into()).into());
     }
     let folder = file.parent().unwrap_or(Path::new(""));
     Ok(RunManifest::parse(file, &text)?.relative_to(folder))

@@ -12,7 +12,7 @@ use rusty_genius::core::{
     BrainstemOutput, BudgetResource, GeniusError, Level, RunManifest, SandboxError, Stdio,
 };
 use rusty_genius::cortex::{Backend, Pinky, PinkyConfig, SystemClock};
-use rusty_genius::sandbox::Report;
+use rusty_genius::sandbox::{Records, Report};
 use rusty_genius::stem::Observer;
 use rusty_genius::{Genius, Run, records_dir};
 use std::io::{self, Write};
@@ -100,7 +100,7 @@ async fn work(args: RunArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Geni
         .backend(Arc::new(Pinky::new(pinky, Arc::new(SystemClock))))
         .max_runs(RUNS);
     if let Some(dir) = records_dir().filter(|_| !args.no_record) {
-        match std::fs::create_dir_all(&dir) {
+        match Records::new(&dir).prepare() {
             Ok(()) => builder = builder.records(dir),
             // As with the cache: a home that cannot be written is no reason not to run.
             Err(e) => eprintln!(
