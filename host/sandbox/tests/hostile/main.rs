@@ -59,7 +59,7 @@ fn every_attack_ends_as_it_should_and_leaves_nothing() {
         let house = House::build(&families).await;
         let neighbour = Neighbour::move_in(&house);
         round::warm_up(&house).await;
-        let before = Remains::count(&house);
+        let before = Remains::count();
 
         let rows = round::attack(&house).await;
 

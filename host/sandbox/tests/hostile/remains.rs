@@ -61,7 +61,7 @@ pub(crate) fn resident_kib() -> usize {
 }
 
 impl Remains {
-    pub(crate) fn count(_: &House) -> Self {
+    pub(crate) fn count() -> Self {
         give_back();
         Self {
             threads: entries("/proc/self/task"),
@@ -73,13 +73,13 @@ impl Remains {
     /// What is there now and was not before.
     pub(crate) async fn left(&self, house: &House) -> Vec<String> {
         // Idle threads of a pool leave by and by, after ten seconds at most.
-        let mut now = Self::count(house);
+        let mut now = Self::count();
         for _ in 0..120 {
             if now.threads <= self.threads + SLACK {
                 break;
             }
             async_std::task::sleep(std::time::Duration::from_millis(100)).await;
-            now = Self::count(house);
+            now = Self::count();
         }
         eprintln!("before {self:?}\nafter  {now:?}");
         let mut faults = Vec::new();

@@ -120,7 +120,7 @@ fn harms(c: char) -> bool {
 fn refusal(attack: &Attack, error: &GeniusError) -> Verdict {
     let kind = match error {
         GeniusError::Sandbox(e) => format!("{e:?}"),
-        e => format!("{e:?}"),
+        e => format!("GeniusError::{e:?}"),
     };
     let kind = kind.split([' ', '(']).next().unwrap_or_default().to_owned();
     let told = format!("refused: {kind}, {error}");

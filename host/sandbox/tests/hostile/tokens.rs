@@ -77,10 +77,10 @@ pub(crate) fn hostile_tokens() -> Vec<Attack> {
 fn roomy(_: &House, attack: &Attack, _: &Path, job: &mut Job) {
     match attack.words[0].as_str() {
         "dropped-halfway" => {
-            (job.budget.generations, job.budget.completion_tokens) = (200, 100_000)
+            (job.budget.generations, job.budget.completion_tokens) = (200, 100_000);
         }
         "cancelled-often" => {
-            (job.budget.generations, job.budget.completion_tokens) = (2000, 1_000_000)
+            (job.budget.generations, job.budget.completion_tokens) = (2000, 1_000_000);
         }
         "prompt-tokens" => job.budget.generations = 10_000,
         _ => {}
