@@ -54,6 +54,8 @@ RUSTC_BOOTSTRAP=1 cargo fuzz build --fuzz-dir "$package/fuzz" --sanitizer "$sani
 # An input named by its sha1 was found, not made.
 found() { [[ $(basename "$1") =~ ^[0-9a-f]{40}$ ]]; }
 
+shopt -s nullglob
+
 # Makes the seeds of a target anew.
 keep() {
     local seeds=$1 corpus=$2 binary=$3 merged=$home/merged file count=0 bytes=0 size
@@ -92,7 +94,7 @@ for target in "${targets[@]}"; do
     dictionary=()
     [ ! -f "$package/fuzz/dictionaries/$target" ] ||
         dictionary=("-dict=$package/fuzz/dictionaries/$target")
-    printf '%-10s ' "$target"
+    printf '%-14s ' "$target"
     if "$binary" "$corpus" "$seeds" ${dictionary[@]+"${dictionary[@]}"} \
         -max_total_time="$seconds" -max_len=$longest -rss_limit_mb="$rss" \
         -timeout="${GENIUS_FUZZ_TIMEOUT:-120}" -artifact_prefix="$artifacts/" \
