@@ -1,7 +1,10 @@
 //! What a run may consume: the limits, their names in a manifest, and their defaults.
 
-use crate::BudgetResource;
-use crate::text::parse_size;
+mod resource;
+
+pub use resource::{BudgetError, BudgetResource, Unit};
+
+use resource::KEYS;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
@@ -149,148 +152,6 @@ impl Budget {
         *field = limit;
     }
 }
-
-/// How a limit is counted, and so how a manifest spells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// Milliseconds; spelled with a unit: `"90s"`, `"1m 30s"`, `"500ms"`.
-    Time,
-    /// Bytes; spelled as a number, or with a unit: `"64MiB"`.
-    Bytes,
-    /// A plain number.
-    Count,
-}
-
-impl BudgetResource {
-    /// Every limit, in the order people are shown them.
-    pub const ALL: [Self; 17] = [
-        Self::WallTime,
-        Self::CpuTime,
-        Self::Memory,
-        Self::PromptTokens,
-        Self::CompletionTokens,
-        Self::Inferences,
-        Self::Generations,
-        Self::Sessions,
-        Self::Handles,
-        Self::Prompt,
-        Self::History,
-        Self::Reply,
-        Self::Stdout,
-        Self::Journal,
-        Self::Scratch,
-        Self::ScratchFiles,
-        Self::ToolCalls,
-    ];
-
-    /// Its key in the `[budget]` of a manifest.
-    pub fn key(self) -> &'static str {
-        KEYS[self as usize]
-    }
-
-    /// The limit of this key.
-    pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.key() == key)
-    }
-
-    /// How it is counted.
-    pub fn unit(self) -> Unit {
-        match self {
-            Self::WallTime | Self::CpuTime => Unit::Time,
-            Self::Memory
-            | Self::Prompt
-            | Self::History
-            | Self::Reply
-            | Self::Stdout
-            | Self::Journal
-            | Self::Scratch => Unit::Bytes,
-            Self::PromptTokens
-            | Self::CompletionTokens
-            | Self::Inferences
-            | Self::Generations
-            | Self::Sessions
-            | Self::Handles
-            | Self::ScratchFiles
-            | Self::ToolCalls => Unit::Count,
-        }
-    }
-
-    /// Most that can be asked for: a year, 4 GiB of memory (what 32 bits can address, times
-    /// sixteen memories), [`HISTORY_LIMIT`], a million handles (more the host does not keep),
-    /// and elsewhere what 63 bits can count.
-    pub fn ceiling(self) -> u64 {
-        match self {
-            Self::WallTime | Self::CpuTime => 365 * 24 * 3600 * 1000,
-            Self::Memory => 64 << 30,
-            Self::History => HISTORY_LIMIT,
-            Self::Handles => 1_000_000,
-            _ => i64::MAX as u64,
-        }
-    }
-
-    /// Reads a limit as people write it.
-    ///
-    /// Errors: words for a person.
-    pub fn parse(self, text: &str) -> Result<u64, String> {
-        let text = text.trim();
-        let limit = match self.unit() {
-            Unit::Time => humantime::parse_duration(text)
-                .ok()
-                .and_then(|time| time.as_millis().try_into().ok())
-                .ok_or("give a time with its unit: 90s, 500ms, 2m")?,
-            Unit::Bytes => parse_size(text).map_err(|e| e.to_string())?,
-            Unit::Count => text
-                .replace('_', "")
-                .parse()
-                .map_err(|_| "give a whole number")?,
-        };
-        self.check(limit)
-    }
-
-    fn check(self, limit: u64) -> Result<u64, String> {
-        match limit <= self.ceiling() {
-            true => Ok(limit),
-            false => Err(format!("the most is {}", self.show(self.ceiling()))),
-        }
-    }
-
-    /// A value of this limit as people read it, in a way [`BudgetResource::parse`] reads back.
-    pub fn show(self, value: u64) -> String {
-        const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        match self.unit() {
-            Unit::Time => humantime::format_duration(Duration::from_millis(value)).to_string(),
-            Unit::Count => value.to_string(),
-            Unit::Bytes => UNITS
-                .into_iter()
-                .find(|(unit, _)| value > 0 && value.is_multiple_of(*unit))
-                .map_or_else(
-                    || value.to_string(),
-                    |(unit, name)| format!("{}{name}", value / unit),
-                ),
-        }
-    }
-}
-
-/// In the order of the variants of [`BudgetResource`]; a test compares them.
-const KEYS: [&str; 17] = [
-    "wall-time",
-    "memory",
-    "sessions",
-    "inferences",
-    "history",
-    "prompt",
-    "reply",
-    "journal",
-    "cpu-time",
-    "prompt-tokens",
-    "completion-tokens",
-    "generations",
-    "handles",
-    "scratch",
-    "scratch-files",
-    "stdout",
-    "tool-calls",
-];
 
 /// Limits that somebody set; the others stay as they are. A table of keys in a manifest:
 /// times as `"90s"`, bytes as `"64MiB"` or a number, counts as a number.

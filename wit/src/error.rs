@@ -1,5 +1,6 @@
 //! Everything that can go wrong, as closed enums with their context.
 
+use crate::BudgetError;
 use crate::config::ConfigError;
 use crate::run::Digest;
 use crate::spec::SpecError;
@@ -505,100 +506,6 @@ impl SandboxError {
     }
 }
 
-/// What a run's budget limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BudgetResource {
-    /// Wall-clock time of the run, milliseconds.
-    WallTime,
-    /// Bytes over all linear memories and tables.
-    Memory,
-    /// Sessions open at once.
-    Sessions,
-    /// Generations at once.
-    Inferences,
-    /// Bytes of turns one session keeps.
-    History,
-    /// Bytes of one request's turns.
-    Prompt,
-    /// Bytes emitted through `reply`.
-    Reply,
-    /// Bytes appended to the journal.
-    Journal,
-    /// Processor time of the run, waiting for a model excluded, milliseconds.
-    CpuTime,
-    /// Tokens of all prompts together.
-    PromptTokens,
-    /// Tokens of all answers together.
-    CompletionTokens,
-    /// Generations in total.
-    Generations,
-    /// Handles of every kind open at once.
-    Handles,
-    /// Bytes written to files, holes included.
-    Scratch,
-    /// Files, folders and links made.
-    ScratchFiles,
-    /// Bytes printed to stdout and stderr.
-    Stdout,
-    /// Calls of tools in total.
-    ToolCalls,
-}
-
-impl BudgetResource {
-    fn describe(self, limit: u64) -> String {
-        match self {
-            Self::WallTime => format!(
-                "its time of {}",
-                humantime::format_duration(Duration::from_millis(limit))
-            ),
-            Self::Memory => format!("its memory of {limit} bytes"),
-            Self::Sessions => format!("its {limit} open sessions"),
-            Self::Inferences => format!("its {limit} generations at once"),
-            Self::History => format!("its {limit} bytes of history in one session"),
-            Self::Prompt => format!("its {limit} bytes of turns in one request"),
-            Self::Reply => format!("its {limit} bytes of reply"),
-            Self::Journal => format!("its {limit} bytes of journal"),
-            Self::CpuTime => format!(
-                "its processor time of {}",
-                humantime::format_duration(Duration::from_millis(limit))
-            ),
-            Self::PromptTokens => format!("its {limit} tokens of prompts"),
-            Self::CompletionTokens => format!("its {limit} tokens of answers"),
-            Self::Generations => format!("its {limit} generations in all"),
-            Self::Handles => format!("its {limit} open handles"),
-            Self::Scratch => format!("its {limit} bytes written to files"),
-            Self::ScratchFiles => format!("its {limit} files and folders made"),
-            Self::Stdout => format!("its {limit} bytes printed"),
-            Self::ToolCalls => format!("its {limit} calls of tools"),
-        }
-    }
-}
-
-/// A run reached a limit of its budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
-#[error("the guest has spent {}", resource.describe(*limit))]
-pub struct BudgetError {
-    /// Which limit.
-    pub resource: BudgetResource,
-    /// Its value, in the unit [`BudgetResource`] documents.
-    pub limit: u64,
-}
-
-impl BudgetError {
-    fn hint(&self) -> Option<String> {
-        let key = self.resource.key();
-        let flag = match self.resource {
-            BudgetResource::WallTime => "--timeout SECONDS".to_owned(),
-            BudgetResource::Memory => "--memory MIB".to_owned(),
-            _ => format!("--budget {key}=…"),
-        };
-        Some(format!(
-            "give it more with {flag}, or `budget.{key}` in its genius.toml, if it deserves it"
-        ))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -616,18 +523,5 @@ mod tests {
             error.to_string(),
             "models.toml:3:7: `defaults.quant`: expected a string"
         );
-    }
-
-    #[test]
-    fn a_spent_budget_says_how_much_it_was() {
-        let error = GeniusError::from(BudgetError {
-            resource: BudgetResource::WallTime,
-            limit: 1500,
-        });
-        assert_eq!(
-            error.to_string(),
-            "the guest has spent its time of 1s 500ms"
-        );
-        assert!(error.hint().unwrap().contains("--timeout"));
     }
 }

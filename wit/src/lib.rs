@@ -20,15 +20,12 @@ mod spec;
 pub mod text;
 
 pub use brainstem::{BrainstemInput, BrainstemOutput, CortexStrategy, Terms};
-pub use budget::{Budget, HISTORY_LIMIT, PartialBudget, Unit};
+pub use budget::{Budget, BudgetError, BudgetResource, HISTORY_LIMIT, PartialBudget, Unit};
 pub use config::{
     Behavior, ConfigError, Constraint, InferenceConfig, MAX_TOKENS_LIMIT, Mirostat, Overflow,
     PartialBehavior, PartialConfig, PartialSampling, Sampling, ThoughtMode,
 };
-pub use error::{
-    AssetError, BudgetError, BudgetResource, EngineError, GeniusError, ManifestError,
-    ProtocolError, SandboxError,
-};
+pub use error::{AssetError, EngineError, GeniusError, ManifestError, ProtocolError, SandboxError};
 pub use event::{
     AssetEvent, Completion, FinishReason, InferenceEvent, Logprobs, Role, ThoughtEvent,
     TokenLogprob, ToolCall, Turn, Usage,

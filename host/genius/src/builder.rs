@@ -476,6 +476,9 @@ fn read_component(path: &Path) -> Result<Vec<u8>, String> {
         ErrorKind::NotFound => "no such file, and no built-in guest of that name".into(),
         _ => e.to_string(),
     })?;
+    if metadata.is_dir() {
+        return Err("it is a directory, and has no genius.toml".into());
+    }
     if !metadata.is_file() {
         return Err("it is not a regular file".into());
     }

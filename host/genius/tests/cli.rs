@@ -161,7 +161,12 @@ fn what_is_no_component_is_refused_with_its_reason() {
     let output = run("no-such.wasm");
     assert_fails(&output, 2, "no-such.wasm: no such file", "ask");
     let output = run(dir.to_str().unwrap());
-    assert_fails(&output, 2, "not a regular file", "ask");
+    assert_fails(
+        &output,
+        2,
+        "it is a directory, and has no genius.toml",
+        "ask",
+    );
     let output = run(&file("text.wasm", b"#!/bin/sh\necho hello\n"));
     assert_fails(&output, 3, "not WebAssembly", "wasm32-wasip2");
     let output = run(&file("core.wasm", b"\0asm\x01\0\0\0"));

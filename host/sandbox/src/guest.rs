@@ -87,7 +87,9 @@ pub(crate) fn check_export(
         .exports(component.engine())
         .map(|(name, _)| format!("`{}`", plain(name)))
         .collect();
+    let own = ty.get_export(component.engine(), export.name());
     let mut reason = match there.as_slice() {
+        _ if own.is_some() => "what it exports by this name is no function".to_owned(),
         [] => "it exports nothing".to_owned(),
         names => format!("it exports {}", names.join(", ")),
     };
@@ -390,6 +392,10 @@ fn ungranted(import: &str, own: impl Fn(&str) -> Option<&'static str>) -> Option
         return Some("the host grants interfaces, not bare functions".into());
     };
     match package {
+        "rusty-genius:genius" if version.is_empty() => Some(format!(
+            "it does not say for which version of the contract it was built; this host serves \
+             {WIT_PACKAGE}"
+        )),
         "rusty-genius:genius" if format!("{package}@{version}") != WIT_PACKAGE => Some(format!(
             "it was built against version {version} of the contract, this host serves {WIT_PACKAGE}"
         )),

@@ -35,6 +35,8 @@ const MEMORY_LIMIT: u64 = 64 << 20;
 const JOURNAL_LIMIT: u64 = 256 << 10;
 /// Bytes that the host takes from one answer of a policy.
 const ANSWER_LIMIT: usize = 4 << 20;
+/// Handles a policy may hold at once.
+const HANDLES_LIMIT: usize = 1000;
 /// Longest name, characters.
 const NAME_LIMIT: usize = 64;
 /// Most characters kept of why it does not take its settings.
@@ -219,6 +221,7 @@ impl PolicyGuest {
         let mut store = Store::new(&self.host.0.engine, Context::new());
         store.limiter(Context::limiter);
         store.set_hostcall_fuel(ANSWER_LIMIT);
+        store.set_max_component_handles(HANDLES_LIMIT);
         store.epoch_deadline_callback(check_time);
         let _running = self.host.0.ticker.running();
         let allowed = self.options.deadline.saturating_mul(CONFIGURE_FACTOR);

@@ -7,7 +7,7 @@ use crate::grant::{Grant, Mount};
 use crate::guest::{Export, Guest, chain};
 use crate::host::{Ctx, Desk, ToolJob};
 use crate::meter::{Consumption, Meter};
-use crate::record::{End, Records, outcome};
+use crate::record::{End, Recording, outcome};
 use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use async_channel::Sender;
@@ -17,7 +17,6 @@ use rusty_genius_core::{
     Budget, BudgetResource, Denial, Fragment, GeniusError, ModelSpec, Note, Observation,
     SandboxError, TestCase, Usage,
 };
-use serde_json::json;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -293,7 +292,7 @@ impl Sandbox {
             )?),
             None => None,
         };
-        let log = record.as_ref().map(|record| record.log.clone());
+        let log = record.as_ref().map(Recording::log);
         let meter = Meter::new(job.budget, log);
         Ok(Prepared {
             sandbox: self.clone(),
@@ -337,63 +336,6 @@ fn check_mounts(key: &str, mounts: &[Mount]) -> Result<(), SandboxError> {
         }
     }
     Ok(())
-}
-
-/// The record of a run that is going on. One that is dropped before its end was reached is
-/// of a run that was interrupted, and says so.
-struct Recording {
-    records: Records,
-    run: String,
-    log: crate::record::RunLog,
-    ended: bool,
-}
-
-impl Recording {
-    fn begin(
-        records: &Records,
-        guest: &Guest,
-        export: Export,
-        job: &Job,
-        run: &str,
-    ) -> Result<Self, SandboxError> {
-        let opening = json!({
-            "component": guest.name(),
-            "digest": guest.digest(),
-            "export": export.name(),
-            "model": job.grant.model.id(),
-            "engine": job.grant.model.engine,
-            "grants": job.grant.summary(),
-            "budget": job.budget,
-        });
-        let log = records
-            .begin(run, opening)
-            .map_err(|e| SandboxError::Unrecorded {
-                dir: records.dir().to_owned(),
-                reason: e.to_string(),
-            })?;
-        Ok(Self {
-            records: records.clone(),
-            run: run.to_owned(),
-            log,
-            ended: false,
-        })
-    }
-
-    /// Whether all of it was written.
-    fn end(mut self, end: &End<'_>) -> bool {
-        self.ended = true;
-        self.log.end(end);
-        self.log.is_whole()
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.log.interrupted();
-        }
-        self.records.close(&self.run);
-    }
 }
 
 /// Parameters of an export.

@@ -6,6 +6,7 @@ use crate::guest::{self, Guest, Role};
 use crate::host::{self, Ctx, Host};
 use crate::record::Records;
 use crate::ticker::Ticker;
+use futures::future::{Either, select};
 use rusty_genius_core::SandboxError;
 use rusty_genius_stem::Stem;
 use std::path::PathBuf;
@@ -16,6 +17,10 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 /// How often a running guest is interrupted to see whether its time is up.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How long anybody waits for a component to be compiled. The largest known, of a Python
+/// interpreter, takes some seconds; a function that is made for it takes for ever.
+const LOAD_TIME: Duration = Duration::from_secs(120);
 
 /// How the host is set up.
 #[derive(Debug, Clone)]
@@ -96,7 +101,8 @@ impl Sandbox {
     /// run. `name` is its file or built-in name, for messages. The work is done on a thread
     /// of its own; dropping the future abandons it.
     ///
-    /// Errors: [`SandboxError::NotAComponent`], [`SandboxError::UngrantedImport`].
+    /// Errors: [`SandboxError::NotAComponent`], also where that takes more than two minutes;
+    /// [`SandboxError::UngrantedImport`].
     pub async fn load(
         &self,
         name: impl Into<String>,
@@ -125,8 +131,17 @@ impl Sandbox {
         bytes: impl AsRef<[u8]> + Send + 'static,
         role: Role,
     ) -> Result<Guest, SandboxError> {
-        let inner = self.0.clone();
-        blocking::unblock(move || inner.load(&name, bytes.as_ref(), role)).await
+        let (inner, component) = (self.0.clone(), name.clone());
+        let load = blocking::unblock(move || inner.load(&name, bytes.as_ref(), role));
+        match select(load, self.0.stem.clock().sleep(LOAD_TIME)).await {
+            Either::Left((guest, _)) => guest,
+            // Its thread goes on to the end, and nobody waits for it.
+            Either::Right(((), _)) => Err(SandboxError::NotAComponent {
+                component,
+                reason: format!("it was not compiled after {} s", LOAD_TIME.as_secs()),
+                hint: "build it with smaller functions".to_owned(),
+            }),
+        }
     }
 }
 

@@ -222,7 +222,7 @@ fn a_run_of_another_type_is_refused() {
                 (instance $i (instantiate $c))
                 (export "run" (instance $i)))"#);
         let reason = missing(&sandbox, "x.wasm", instance).await;
-        assert_eq!(reason, "it exports `run`");
+        assert_eq!(reason, "what it exports by this name is no function");
     });
 }
 

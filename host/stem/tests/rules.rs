@@ -160,6 +160,7 @@ async fn play(steps: Vec<Step>) {
     }
     let told = house.close().await;
 
+    soon(engine.gone()).await;
     assert_eq!(engine.broken(), Vec::<String>::new());
     let alive = (engine.models(), engine.sessions(), engine.streams());
     assert_eq!(alive, (0, 0, 0));

@@ -46,7 +46,12 @@ impl Evidence {
             memory_peak: report.memory_peak(),
             observation: report.result,
             usage: report.usage,
-            refusals: report.denials.iter().map(ToString::to_string).collect(),
+            refusals: report
+                .denials
+                .iter()
+                .filter(|denial| !scenario.tries.contains(&denial.what.as_str()))
+                .map(ToString::to_string)
+                .collect(),
             notes: report.notes,
             wall_time: report.wall_time,
             files,

@@ -37,6 +37,8 @@ pub struct Scenario {
     pub answer_file: &'static str,
     /// What it looks at every time, by the names of its checks.
     pub checks: &'static [&'static str],
+    /// What it tries on purpose and is denied, as the host tells it.
+    pub tries: &'static [&'static str],
 }
 
 impl Scenario {
@@ -56,6 +58,10 @@ impl Scenario {
             "a second stream is at its end",
             "answer file reads back",
             "no escape",
+        ],
+        tries: &[
+            "reading \"../outside\" from /scratch",
+            "writing to \"../outside\" from /scratch",
         ],
     };
 }

@@ -9,7 +9,8 @@
 //!
 //! Each directory that is granted is a world of its own. Nothing is linked or moved from one
 //! to another, as between the file systems of a machine: what one grant allows would leak
-//! into the other.
+//! into the other. Symbolic links are made in `/scratch` alone: what one in a user's own
+//! directory leads to, other programs would find out.
 
 use super::{Ctx, Host};
 use crate::grant::Mount;
@@ -49,6 +50,8 @@ pub(super) struct Files {
     listings: usize,
 }
 
+/// The place of `/scratch` among the mounts.
+const SCRATCH_MOUNT: usize = 0;
 /// Most listings of folders open at once: the host holds all names of each.
 const LISTINGS_LIMIT: usize = 16;
 
@@ -334,6 +337,13 @@ impl HostDescriptor for Ctx {
     }
 
     async fn symlink_at(&mut self, fd: Fd, to: String, path: String) -> FsResult<()> {
+        // The guest cannot follow one that leads out; whoever opens it later can.
+        let mount = self.files.of(&fd).filter(|mount| *mount != SCRATCH_MOUNT);
+        if let Some((guest, true)) = mount.and_then(|mount| self.files.mounts.get(mount)) {
+            self.meter()
+                .deny(format!("making the link {path:?} in {guest}"), None);
+            return Err(ErrorCode::NotPermitted.into());
+        }
         self.make()?;
         let made = self.fs().symlink_at(borrow(&fd), to, path.clone()).await;
         let made = self.made(made);

@@ -73,9 +73,9 @@ attacks! {
     hostile_import_policy => refused("UngrantedImport*only policies"),
     hostile_contract_0_1 => refused("UngrantedImport*version 0.1.0 of the contract"),
     hostile_contract_0_9 => refused("UngrantedImport*version 0.9.0 of the contract"),
-    hostile_contract_unversioned => refused("UngrantedImport"),
+    hostile_contract_unversioned => refused("UngrantedImport*does not say for which version"),
     hostile_run_of_another_type => ended("does not export `run`: it exports one of another type"),
-    hostile_run_is_no_function => refused("MissingExport"),
+    hostile_run_is_no_function => refused("MissingExport*no function"),
     hostile_no_exports => refused("MissingExport"),
     // Too much of it
     hostile_deep_types => refused("NotAComponent*nesting is too deep"),

@@ -7,10 +7,11 @@ use rusty_genius_cortex::{
     Backend, BoxFuture, LoadRequest, Model, ModelSession, RawEnd, RawEvent, RawStream,
 };
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 pub(crate) type Raw = Result<RawEvent, EngineError>;
 
@@ -45,6 +46,8 @@ struct Shared {
     configs: Vec<InferenceConfig>,
     answered: Vec<String>,
     alive: BTreeMap<String, Alive>,
+    /// Who waits until nothing is.
+    watchers: Vec<Waker>,
     /// What must never happen, and did.
     broken: Vec<String>,
     sizes: BTreeMap<String, u64>,
@@ -136,6 +139,21 @@ impl TestBackend {
         self.lock().answered.clone()
     }
 
+    /// Comes when nothing is alive. What is dropped as the last thing of a task may go on
+    /// another thread.
+    pub(crate) async fn gone(&self) {
+        let gone = |cx: &mut Context<'_>| {
+            let mut shared = self.lock();
+            let alive = |a: &Alive| a.models + a.sessions + a.streams;
+            if shared.alive.values().map(alive).sum::<usize>() == 0 {
+                return Poll::Ready(());
+            }
+            shared.watchers.push(cx.waker().clone());
+            Poll::Pending
+        };
+        poll_fn(gone).await;
+    }
+
     pub(crate) fn models(&self) -> usize {
         self.lock().alive.values().map(|a| a.models).sum()
     }
@@ -190,6 +208,9 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let mut shared = self.engine.lock();
         *(self.kind)(shared.alive.get_mut(&self.model).unwrap()) -= 1;
+        for watcher in shared.watchers.drain(..) {
+            watcher.wake();
+        }
     }
 }
 

@@ -66,10 +66,6 @@ impl GrantArgs {
             None => RunManifest::default(),
         };
         if let (Some(guest), None) = (guest, named) {
-            if Path::new(guest).is_dir() {
-                let missing = Path::new(guest).join(RUN_MANIFEST);
-                return Err(wrong(&missing, "there is none in this directory".into()).into());
-            }
             // Another component than the one that was pinned is what the person asks for.
             if manifest.component.as_deref() != Some(guest) {
                 manifest.digest = None;
