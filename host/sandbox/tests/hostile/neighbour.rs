@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How long it may wait for an answer; alone it takes some milliseconds.
-const BOUND: Duration = Duration::from_secs(3);
+const BOUND: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Neighbour {

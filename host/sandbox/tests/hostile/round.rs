@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 /// How many attack at once.
 const AT_ONCE: usize = 4;
 /// How much later than its deadline a run may end on a busy machine.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_secs(1);
 /// How long a component may be looked at and compiled.
-const LOADING: Duration = Duration::from_secs(10);
+const LOADING: Duration = Duration::from_secs(20);
 
 pub(crate) struct Row {
     name: String,
