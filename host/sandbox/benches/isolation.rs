@@ -94,19 +94,14 @@ fn parked() {
     many.iter().for_each(|(gauge, _)| waits(gauge));
     let took = began.elapsed();
     let each = (resident().unwrap_or(before) - before) / u64::from(PARKED);
-    let own = many[0].0.read().peak(BudgetResource::Memory);
     println!(
         "{PARKED} guests wait for a model ({} ms to start them):",
         took.as_millis()
     );
     println!(
-        "  {:>6} KiB resident for each, of which at most {} KiB are its own memory",
-        each >> 10,
-        own >> 10
-    );
-    println!(
-        "  {:>6} KiB over it (aim: at most 256)",
-        each.saturating_sub(own) >> 10
+        "  {:>6} KiB resident for each, what it touched of its own memory included (aim: at most \
+         256 without)",
+        each >> 10
     );
 }
 
