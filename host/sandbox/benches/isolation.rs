@@ -70,12 +70,11 @@ fn resident() -> Option<u64> {
 fn parked() {
     let sandbox = sandbox(PARKED + 8, |pinky| pinky.delay = Duration::from_secs(3600));
     let park = guest(&sandbox, "hostile/park");
-    let start = |n| {
+    let start = |_: u32| {
         let running = sandbox
             .begin_workflow(&park, vec!["never".to_owned()], job())
             .unwrap();
         let gauge = running.gauge();
-        let _: u32 = n;
         (gauge, spawn(running))
     };
     let waits = |gauge: &rusty_genius_sandbox::Gauge| {
