@@ -14,10 +14,11 @@
 //! entry can write its checksum. What this does not protect against: somebody who acts as
 //! this very user, and can read the key.
 
+use crate::private::{check_own, create_dir, create_new, open_itself};
 use hmac::{Hmac, KeyInit, Mac};
 use rusty_genius_core::{Digest, SandboxError};
 use sha2::Sha256;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ impl Cache {
             what: format!("using {what} in {}", path.display()),
             reason,
         };
-        if create_private(dir).is_err() {
+        if create_dir(dir).is_err() {
             return Ok(None);
         }
         fs::metadata(dir)
@@ -166,7 +167,7 @@ fn open_key(path: &Path) -> io::Result<Result<[u8; KEY_BYTES], String>> {
 /// Makes a key. Of two processes that do so at once, one wins, and both use that one's.
 fn make_key(path: &Path) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    create_private(parent)?;
+    create_dir(parent)?;
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let aside = aside(parent);
@@ -195,77 +196,6 @@ fn read_own(path: &Path) -> io::Result<Vec<u8>> {
     file.take(ENTRY_LIMIT).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
-
-#[cfg(unix)]
-mod system {
-    use super::{File, Metadata, Path, fs, io};
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-
-    pub(super) fn create_private(dir: &Path) -> io::Result<()> {
-        if let Some(parent) = dir.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        match fs::DirBuilder::new().mode(0o700).create(dir) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn create_new(path: &Path) -> io::Result<File> {
-        File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-    }
-
-    pub(super) fn open_itself(path: &Path) -> io::Result<File> {
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        File::options()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)
-    }
-
-    /// Whether it is this user's, and others have none of these rights.
-    pub(super) fn check_own(metadata: &Metadata, others: u32, what: &str) -> Result<(), String> {
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err("it belongs to another user; remove it or choose another".into());
-        }
-        if metadata.mode() & others != 0 {
-            let mode = metadata.mode() & 0o777;
-            return Err(format!(
-                "{what} (mode {mode:o}), and native code depends on it: chmod go-rwx it, or \
-                 remove it"
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// Elsewhere a user's profile directory is closed to others by its inherited rights.
-#[cfg(not(unix))]
-mod system {
-    use super::{File, Metadata, Path, fs, io};
-
-    pub(super) fn create_private(dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
-    }
-
-    pub(super) fn create_new(path: &Path) -> io::Result<File> {
-        File::options().write(true).create_new(true).open(path)
-    }
-
-    pub(super) fn open_itself(path: &Path) -> io::Result<File> {
-        File::open(path)
-    }
-
-    pub(super) fn check_own(_: &Metadata, _: u32, _: &str) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-use system::{check_own, create_new, create_private, open_itself};
 
 #[cfg(test)]
 mod tests {

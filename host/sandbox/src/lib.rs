@@ -37,6 +37,7 @@ mod guest;
 mod host;
 mod meter;
 mod policy;
+mod private;
 mod record;
 mod run;
 mod sandbox;

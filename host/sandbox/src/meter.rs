@@ -102,9 +102,20 @@ impl Consumption {
         self.peak[resource as usize]
     }
 
+    /// What was used in all, or the most that was in use at once.
+    pub fn most(&self, resource: BudgetResource) -> u64 {
+        self.used(resource).max(self.peak(resource))
+    }
+
     /// The limit.
     pub fn limit(&self, resource: BudgetResource) -> u64 {
         self.budget.limit(resource)
+    }
+
+    /// How often the guest called the host, by the names of the classes.
+    pub fn all_calls(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let class = |class: CallClass| (class.name(), self.calls(class));
+        CallClass::ALL.into_iter().map(class)
     }
 
     /// How often the guest called the host for this.

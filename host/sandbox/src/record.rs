@@ -9,7 +9,8 @@ mod recording;
 
 pub(crate) use recording::Recording;
 
-use crate::meter::{CallClass, Consumption};
+use crate::meter::Consumption;
+use crate::private::{create_dir, create_new};
 use rusty_genius_core::brainstem::{BrainstemOutput, Command, Event, RequestId, Step};
 use rusty_genius_core::{BudgetResource, Denial, GeniusError, Note, Usage};
 use serde::Serialize;
@@ -62,7 +63,7 @@ impl Records {
     ///
     /// Errors: it cannot be made.
     pub fn prepare(&self) -> io::Result<()> {
-        create_private(&self.0.dir)
+        create_dir(&self.0.dir)
     }
 
     /// Where they are.
@@ -291,19 +292,11 @@ impl RunLog {
 
     /// The run is over. The record is on the disk when this returns.
     pub(crate) fn end(&self, end: &End<'_>) {
-        let calls: Map<String, Value> = CallClass::ALL
-            .into_iter()
-            .map(|class| (class.name().to_owned(), end.consumption.calls(class).into()))
-            .collect();
+        let calls = end.consumption.all_calls();
+        let calls: Map<String, Value> = calls.map(|(name, n)| (name.into(), n.into())).collect();
         let consumed: Map<String, Value> = BudgetResource::ALL
             .into_iter()
-            .map(|resource| {
-                let (used, peak) = (
-                    end.consumption.used(resource),
-                    end.consumption.peak(resource),
-                );
-                (resource.key().to_owned(), used.max(peak).into())
-            })
+            .map(|resource| (resource.key().into(), end.consumption.most(resource).into()))
             .collect();
         self.event(
             "end",
@@ -368,35 +361,6 @@ fn ascii(json: &str) -> String {
     }
     line.push('\n');
     line
-}
-
-#[cfg(unix)]
-fn create_private(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-}
-
-#[cfg(unix)]
-fn create_new(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    File::options()
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
-
-#[cfg(not(unix))]
-fn create_private(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)
-}
-
-#[cfg(not(unix))]
-fn create_new(path: &Path) -> io::Result<File> {
-    File::options().append(true).create_new(true).open(path)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crowbar::cortex::{Inference, Session, count_tokens, embed};
 use crowbar::journal::{Level, append};
+use crowbar::model::read;
 use crowbar::reply::{Fragment, emit};
 use crowbar::types::{Constraint, Error, Role, Setting, ThoughtEvent, Turn};
 use crowbar::{error, of};
@@ -109,22 +110,10 @@ async fn start(
 async fn infer(turns: Vec<Turn>, config: Vec<Setting>) -> String {
     let generated = async {
         let session = Session::open(String::new()).await?;
-        read(start(&session, turns, config).await?).await;
+        read(&start(&session, turns, config).await?).await;
         Ok(())
     };
     of(generated.await)
-}
-
-async fn read(inference: Inference) {
-    let mut events = inference.events();
-    let mut batch = Vec::with_capacity(256);
-    loop {
-        (_, batch) = events.read(batch).await;
-        if batch.is_empty() {
-            return;
-        }
-        batch.clear();
-    }
 }
 
 async fn sessions() -> String {
@@ -202,7 +191,7 @@ async fn history() -> String {
     for kept in 0..MANY {
         let turn = user("h".repeat(1_000_000));
         match start(&session, vec![turn], vec![]).await {
-            Ok(inference) => read(inference).await,
+            Ok(inference) => read(&inference).await,
             Err(e) => return format!("{kept}, then {}", error(&e)),
         }
     }

@@ -1,7 +1,7 @@
 //! What a run consumes of its budget, while it goes on and at its end.
 
 use rusty_genius::core::BudgetResource;
-use rusty_genius::sandbox::{CallClass, Consumption};
+use rusty_genius::sandbox::Consumption;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub(crate) fn table(consumption: &Consumption) -> String {
     let mut text = format!("{:<18} {:>14} {:>14}\n", "", "used", "of");
     for resource in BudgetResource::ALL {
-        let used = most(consumption, resource);
+        let used = consumption.most(resource);
         if used > 0 {
             let (used, limit) = (
                 show(resource, used),
@@ -18,10 +18,10 @@ pub(crate) fn table(consumption: &Consumption) -> String {
             let _ = writeln!(text, "{:<18} {used:>14} {limit:>14}", resource.key());
         }
     }
-    let calls: Vec<String> = CallClass::ALL
-        .into_iter()
-        .filter(|class| consumption.calls(*class) > 0)
-        .map(|class| format!("{} {}", class.name(), consumption.calls(class)))
+    let calls: Vec<String> = consumption
+        .all_calls()
+        .filter(|(_, calls)| *calls > 0)
+        .map(|(name, calls)| format!("{name} {calls}"))
         .collect();
     if !calls.is_empty() {
         let _ = writeln!(text, "{:<18} {}", "calls", calls.join(", "));
@@ -55,21 +55,14 @@ pub(crate) fn json(consumption: &Consumption) -> Value {
         let entry = |r: BudgetResource| (r.key().to_owned(), figure(r).into());
         BudgetResource::ALL.into_iter().map(entry).collect()
     };
-    let calls: Map<String, Value> = CallClass::ALL
-        .into_iter()
-        .map(|class| (class.name().to_owned(), consumption.calls(class).into()))
-        .collect();
+    let calls = consumption.all_calls();
+    let calls: Map<String, Value> = calls.map(|(name, n)| (name.into(), n.into())).collect();
     json!({
         "used": figures(&|r| consumption.used(r)),
         "peak": figures(&|r| consumption.peak(r)),
         "limit": figures(&|r| consumption.limit(r)),
         "calls": calls,
     })
-}
-
-/// What was used in all, or the most that was in use at once.
-fn most(consumption: &Consumption, resource: BudgetResource) -> u64 {
-    consumption.used(resource).max(consumption.peak(resource))
 }
 
 fn show(resource: BudgetResource, value: u64) -> String {
