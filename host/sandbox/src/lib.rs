@@ -42,6 +42,7 @@ mod record;
 mod run;
 mod sandbox;
 mod scratch;
+mod tape;
 mod ticker;
 
 pub use cache::CodeCache;
@@ -56,3 +57,4 @@ pub use run::{Gauge, Job, Report, Running};
 pub use rusty_genius_core::Budget;
 pub use sandbox::{Sandbox, SandboxConfig};
 pub use scratch::Scratch;
+pub use tape::{Answer, Exchange, Mismatch, Request, Tape, Timed};

@@ -10,6 +10,7 @@ use crate::meter::{Consumption, Meter};
 use crate::record::{End, Recording, outcome};
 use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
+use crate::tape::Tape;
 use async_channel::Sender;
 use futures::channel::oneshot;
 use futures::future::{AbortHandle, BoxFuture, Either, FutureExt, abortable, select};
@@ -45,6 +46,9 @@ pub struct Job {
     /// Where its reply goes, in order; `None` discards it. A bounded channel holds the
     /// guest back while the reader is behind.
     pub reply: Option<Sender<Vec<Fragment>>>,
+    /// What keeps its requests to models and their answers, or answers in their place.
+    /// Default none.
+    pub tape: Option<Tape>,
 }
 
 impl Job {
@@ -54,6 +58,7 @@ impl Job {
             grant: Grant::new(model),
             budget: Budget::default(),
             reply: None,
+            tape: None,
         }
     }
 }
@@ -294,10 +299,12 @@ impl Sandbox {
         };
         let log = record.as_ref().map(Recording::log);
         let meter = Meter::new(job.budget, log);
+        let mut desk = Desk::new(self, job.grant, meter, scratch.id());
+        desk.tape = job.tape;
         Ok(Prepared {
             sandbox: self.clone(),
             export,
-            desk: Desk::new(self, job.grant, meter, scratch.id()),
+            desk,
             reply: job.reply,
             scratch,
             record,

@@ -6,23 +6,33 @@ use crate::bindings::cortex;
 use crate::bindings::types::{Error, InferenceConfig, InferenceEvent, Turn};
 use crate::convert;
 use crate::meter::{CallClass, Meter, Permit};
+use crate::tape::{Answer, Kept, Reply, Request, Tape, Taped, Timed, wrong};
 use futures::{Stream, StreamExt};
 use rusty_genius_core as core;
 use rusty_genius_core::{
     AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource, ModelSpec,
     Usage,
 };
-use rusty_genius_cortex::Canceller;
+use rusty_genius_cortex::{Canceller, Clock};
 use rusty_genius_stem::{Demand, Inference, Lease, Session};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use wasmtime::component::{Access, Accessor, Resource, StreamReader};
 
 /// A guest's `session`.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct HostSession {
-    session: Session,
+    talk: Talk,
     _open: Permit,
+}
+
+/// A conversation, and its number on the run's tape.
+#[derive(Clone)]
+pub(super) struct Talk {
+    session: Session,
+    number: u32,
 }
 
 /// A guest's `inference`. Dropping it cancels the generation.
@@ -30,23 +40,55 @@ pub struct HostSession {
 pub struct HostInference {
     /// Here until `events` takes it.
     generation: Option<Generation>,
-    canceller: Canceller,
+    /// None of what comes from a tape.
+    canceller: Option<Canceller>,
 }
 
 impl Drop for HostInference {
     fn drop(&mut self) {
-        self.canceller.cancel();
+        self.cancel();
     }
+}
+
+/// Where a generation's events come from.
+enum Source {
+    Engine(Box<Inference>),
+    Tape(Taped),
+}
+
+impl Source {
+    fn usage(&self) -> Usage {
+        match self {
+            Self::Engine(events) => events.usage(),
+            Self::Tape(taped) => taped.usage(),
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<core::InferenceEvent>> {
+        match self {
+            Self::Engine(events) => Pin::new(events).poll_next(cx),
+            Self::Tape(taped) => Poll::Ready(taped.next()),
+        }
+    }
+}
+
+/// What is kept of a generation, for a tape.
+struct Take {
+    kept: Kept,
+    began: Duration,
+    events: Vec<Timed>,
 }
 
 /// A generation with what it owes: its place in the budget, and its usage to the meter.
 struct Generation {
-    events: Inference,
+    events: Source,
     meter: Meter,
     /// What of its usage is charged already.
     charged: Usage,
     /// Whether it was stopped because the run's tokens are spent.
     cut: bool,
+    take: Option<Take>,
+    clock: Arc<dyn Clock>,
     _running: Permit,
 }
 
@@ -61,13 +103,29 @@ impl Generation {
         self.meter.add(BudgetResource::CompletionTokens, answer);
         self.charged = usage;
     }
+
+    fn cancel(&self) {
+        if let Source::Engine(events) = &self.events {
+            events.canceller().cancel();
+        }
+    }
+
+    fn keep(&mut self, event: &core::InferenceEvent) {
+        if let Some(take) = &mut self.take {
+            let since = self.clock.now().saturating_sub(take.began);
+            take.events.push(Timed {
+                at: u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
+                event: event.clone(),
+            });
+        }
+    }
 }
 
 impl Stream for Generation {
     type Item = InferenceEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<InferenceEvent>> {
-        let mut event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
+        let mut event = std::task::ready!(self.events.poll_next(cx));
         self.charge();
         match &mut event {
             Some(core::InferenceEvent::Complete(Completion { finish, .. })) => {
@@ -81,9 +139,12 @@ impl Stream for Generation {
             // Others that run beside it may have spent what it was promised.
             Some(_) if !self.cut && self.meter.left(BudgetResource::CompletionTokens) == 0 => {
                 self.cut = true;
-                self.events.canceller().cancel();
+                self.cancel();
             }
             _ => {}
+        }
+        if let Some(event) = &event {
+            self.keep(event);
         }
         Poll::Ready(event.map(convert::event_out))
     }
@@ -93,6 +154,9 @@ impl Drop for Generation {
     fn drop(&mut self) {
         self.charge();
         self.meter.consumed(&self.events.usage());
+        if let Some(take) = self.take.take() {
+            take.kept.put(Answer::Events(take.events));
+        }
     }
 }
 
@@ -108,13 +172,15 @@ impl HostInference {
     }
 
     pub(super) fn cancel(&self) {
-        self.canceller.cancel();
+        if let Some(canceller) = &self.canceller {
+            canceller.cancel();
+        }
     }
 }
 
 impl HostSession {
-    pub(super) fn handle(&self) -> Session {
-        self.session.clone()
+    pub(super) fn handle(&self) -> Talk {
+        self.talk.clone()
     }
 }
 
@@ -127,14 +193,19 @@ impl Desk {
 
     fn try_open(&self, model: &str) -> Result<HostSession, GeniusError> {
         let spec = self.granted(model)?;
-        Ok(HostSession {
-            _open: self.meter.permit(BudgetResource::Sessions)?,
-            session: self
-                .stem
-                .session(spec, self.run.clone())
-                .on_terms(self.grant.terms)
-                .keeping(self.meter.limit(BudgetResource::History)),
-        })
+        let _open = self.meter.permit(BudgetResource::Sessions)?;
+        let session = self
+            .stem
+            .session(spec, self.run.clone())
+            .on_terms(self.grant.terms)
+            .keeping(self.meter.limit(BudgetResource::History));
+        let talk = self.talk(session);
+        Ok(HostSession { talk, _open })
+    }
+
+    fn talk(&self, session: Session) -> Talk {
+        let number = self.tape.as_ref().map_or(0, Tape::session);
+        Talk { session, number }
     }
 
     /// The model of this name, if it is granted.
@@ -159,31 +230,31 @@ impl Desk {
     pub(super) fn fork(&self, session: &HostSession) -> Result<HostSession, Error> {
         self.meter.called(CallClass::Cortex);
         let fork = || {
-            Ok(HostSession {
-                _open: self.meter.permit(BudgetResource::Sessions)?,
-                session: session.session.fork()?,
-            })
+            let _open = self.meter.permit(BudgetResource::Sessions)?;
+            let talk = self.talk(session.talk.session.fork()?);
+            Ok(HostSession { talk, _open })
         };
         self.report(fork())
     }
 
     pub(super) async fn infer(
         &self,
-        session: Session,
+        talk: Talk,
         turns: Vec<Turn>,
         config: InferenceConfig,
     ) -> Result<HostInference, Error> {
         self.meter.called(CallClass::Cortex);
         let turns = convert::turns_in(turns);
-        self.report(self.try_infer(session, turns, config).await)
+        self.report(self.try_infer(talk, turns, config).await)
     }
 
     async fn try_infer(
         &self,
-        session: Session,
+        talk: Talk,
         turns: Vec<core::Turn>,
         config: InferenceConfig,
     ) -> Result<HostInference, GeniusError> {
+        let Talk { session, number } = talk;
         let mut config = convert::config_in(config)?;
         self.meter.check_prompt(&turns)?;
         let left = u32::try_from(self.meter.tokens_left()?).unwrap_or(u32::MAX);
@@ -198,26 +269,81 @@ impl Desk {
         if asked > left && asked <= core::MAX_TOKENS_LIMIT {
             config.behavior.max_tokens = Some(left);
         }
-        let events = session.infer(turns, config).await?;
-        Ok(HostInference {
-            canceller: events.canceller(),
+        let request = || Request::Infer {
+            session: number,
+            model: session.model().id(),
+            turns: turns.clone(),
+            config: config.clone(),
+        };
+        let reply = self.tape.as_ref().map(|tape| tape.ask(request()));
+        let kept = match reply.transpose()? {
+            Some(Reply::Play(answer)) => {
+                let events = Source::Tape(Taped::new(answer)?);
+                return Ok(self.generation(events, None, None, running));
+            }
+            Some(Reply::Keep(kept)) => Some(kept),
+            None => None,
+        };
+        let clock = self.stem.clock();
+        let began = clock.now();
+        let events = match session.infer(turns, config).await {
+            Ok(events) => events,
+            Err(error) => {
+                if let Some(kept) = kept {
+                    kept.failed(&error);
+                }
+                return Err(error);
+            }
+        };
+        let canceller = events.canceller();
+        let take = kept.map(|kept| Take {
+            kept,
+            began,
+            events: Vec::new(),
+        });
+        let events = Source::Engine(Box::new(events));
+        Ok(self.generation(events, Some(canceller), take, running))
+    }
+
+    fn generation(
+        &self,
+        events: Source,
+        canceller: Option<Canceller>,
+        take: Option<Take>,
+        _running: Permit,
+    ) -> HostInference {
+        HostInference {
+            canceller,
             generation: Some(Generation {
                 events,
                 meter: self.meter.clone(),
                 charged: Usage::default(),
                 cut: false,
-                _running: running,
+                take,
+                clock: self.stem.clock(),
+                _running,
             }),
-        })
+        }
     }
 
     pub(super) async fn count_tokens(&self, model: &str, text: &str) -> Result<u32, Error> {
         self.meter.called(CallClass::Cortex);
         let count = async {
-            let lease = self.lease(model, text).await?;
-            let tokens = lease.model().count_tokens(text).await?;
-            self.meter.add(BudgetResource::PromptTokens, tokens.into());
-            Ok(tokens)
+            let request = || Request::CountTokens {
+                model: model.to_owned(),
+                text: text.to_owned(),
+            };
+            let work = async {
+                let lease = self.lease(model, text).await?;
+                Ok(Answer::Tokens(lease.model().count_tokens(text).await?))
+            };
+            match self.taped(model, text, request, work).await? {
+                Answer::Tokens(tokens) => {
+                    self.meter.add(BudgetResource::PromptTokens, tokens.into());
+                    Ok(tokens)
+                }
+                _ => Err(wrong("the tape has no number of tokens there").into()),
+            }
         };
         self.report(count.await)
     }
@@ -225,12 +351,49 @@ impl Desk {
     pub(super) async fn embed(&self, model: &str, text: &str) -> Result<Vec<f32>, Error> {
         self.meter.called(CallClass::Cortex);
         let embed = async {
-            let lease = self.lease(model, text).await?;
-            let tokens = lease.model().count_tokens(text).await?;
-            self.meter.add(BudgetResource::PromptTokens, tokens.into());
-            Ok(lease.model().embed(text).await?)
+            let request = || Request::Embed {
+                model: model.to_owned(),
+                text: text.to_owned(),
+            };
+            let work = async {
+                let lease = self.lease(model, text).await?;
+                let tokens = lease.model().count_tokens(text).await?;
+                self.meter.add(BudgetResource::PromptTokens, tokens.into());
+                Ok(Answer::Embedding(lease.model().embed(text).await?))
+            };
+            match self.taped(model, text, request, work).await? {
+                Answer::Embedding(vector) => Ok(vector),
+                _ => Err(wrong("the tape has no embedding there").into()),
+            }
         };
         self.report(embed.await)
+    }
+
+    /// Does the work, beside the tape or in its place.
+    async fn taped(
+        &self,
+        model: &str,
+        text: &str,
+        request: impl FnOnce() -> Request,
+        work: impl Future<Output = Result<Answer, GeniusError>>,
+    ) -> Result<Answer, GeniusError> {
+        let Some(tape) = &self.tape else {
+            return work.await;
+        };
+        // A tape answers nothing that the engine would not be asked.
+        self.meter.check_text(text.len())?;
+        self.granted(model)?;
+        match tape.ask(request())? {
+            Reply::Play(answer) => Ok(answer),
+            Reply::Keep(kept) => {
+                let answer = work.await;
+                match &answer {
+                    Ok(answer) => kept.put(answer.clone()),
+                    Err(error) => kept.failed(error),
+                }
+                answer
+            }
+        }
     }
 
     async fn lease(&self, model: &str, text: &str) -> Result<Lease, GeniusError> {

@@ -21,6 +21,7 @@ use crate::grant::Grant;
 use crate::meter::{MemoryMeter, Meter};
 use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
+use crate::tape::Tape;
 use async_channel::Sender;
 use async_lock::Semaphore;
 use clock::Calendar;
@@ -57,6 +58,7 @@ pub(crate) struct Desk {
     pub(crate) grant: Arc<Grant>,
     pub(crate) meter: Meter,
     pub(crate) run: Arc<str>,
+    pub(crate) tape: Option<Tape>,
     /// The tools that may run at once.
     pub(crate) turns: Arc<Semaphore>,
 }
@@ -69,6 +71,7 @@ impl Desk {
             grant: Arc::new(grant),
             meter,
             run: run.into(),
+            tape: None,
             turns: Arc::new(Semaphore::new(tools::AT_ONCE)),
         }
     }
