@@ -57,7 +57,8 @@ pub struct Note {
 pub struct TestCase {
     /// Its name: `ORG/REPO/QUANT/TEST`.
     pub name: String,
-    /// What to say to the model.
+    /// What to say to the model, in one session: each user turn is asked when the one
+    /// before it has been answered.
     pub turns: Vec<Turn>,
     /// How to generate.
     pub config: PartialConfig,
@@ -78,16 +79,18 @@ pub struct Check {
 /// host counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// The answer, thoughts and tool calls apart.
+    /// The last answer, thoughts and tool calls apart.
     pub answer: String,
-    /// The thoughts.
+    /// Its thoughts.
     pub thoughts: String,
-    /// The tool calls, in order.
+    /// Its tool calls, in order.
     pub calls: Vec<ToolCall>,
-    /// Why the generation ended.
+    /// Why its generation ended.
     pub finish: FinishReason,
-    /// What the stream said it consumed.
+    /// What the streams said they consumed, together.
     pub usage: Usage,
     /// What the scenario looked at itself.
     pub checks: Vec<Check>,
+    /// The answers before the last one.
+    pub earlier: Vec<String>,
 }

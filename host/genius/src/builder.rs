@@ -355,7 +355,11 @@ impl Genius {
     ///
     /// Errors: [`SandboxError::NoSuchGuest`], and what [`Sandbox::load`] says.
     pub async fn guest(&self, name: &str) -> Result<Guest, GeniusError> {
-        match component(name, Kind::Workflow).await? {
+        self.load(name, Kind::Workflow).await
+    }
+
+    async fn load(&self, name: &str, kind: Kind) -> Result<Guest, GeniusError> {
+        match component(name, kind).await? {
             Component::BuiltIn(guest) => Ok(self.sandbox.load(guest.name, guest.bytes).await?),
             Component::File(bytes) => Ok(self.sandbox.load(name, bytes).await?),
         }
@@ -371,6 +375,18 @@ impl Genius {
             }
             Component::File(bytes) => Ok(self.sandbox.load_tool(name, bytes).await?),
         }
+    }
+
+    /// Loads a test scenario: a built-in one by name, or a component file by path.
+    ///
+    /// Errors: as [`Genius::guest`].
+    pub async fn scenario(&self, name: &str) -> Result<Guest, GeniusError> {
+        self.load(name, Kind::Scenario).await
+    }
+
+    /// Where guests run.
+    pub(crate) fn sandbox_ref(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// Resolves a model: a name of the manifest, or a spec; the empty string is the

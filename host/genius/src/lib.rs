@@ -22,6 +22,7 @@
 mod builder;
 pub mod bundled;
 mod home;
+mod house;
 mod plan;
 mod run;
 
@@ -38,6 +39,7 @@ pub use rusty_genius_cortex as cortex;
 pub use rusty_genius_guests as guests;
 pub use rusty_genius_sandbox as sandbox;
 pub use rusty_genius_stem as stem;
+pub use rusty_genius_teaser as teaser;
 
 /// Where the `genius` command keeps the records of its runs: `RUSTY_GENIUS_HOME/state/runs`,
 /// else `$XDG_STATE_HOME/rusty-genius/runs`, else `~/.local/state/rusty-genius/runs`. `None`

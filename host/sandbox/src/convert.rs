@@ -260,6 +260,7 @@ pub(crate) fn observation_in(seen: scenarios::Observation, engine: &str) -> core
                 detail: check.detail,
             })
             .collect(),
+        earlier: seen.earlier,
     }
 }
 

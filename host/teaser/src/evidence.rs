@@ -3,10 +3,11 @@
 use crate::runner::Scenario;
 use rusty_genius_core::{GeniusError, Note, Observation, Usage};
 use rusty_genius_sandbox::{Report, Scratch};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::time::Duration;
 
-/// Largest answer file that is read, bytes: 64 MiB, as much as a guest may reply.
+/// Largest file that is read, bytes: 64 MiB, as much as a guest may reply.
 const ANSWER_LIMIT: u64 = 64 << 20;
 /// Most names of files that are looked at; a guest can leave any number.
 const NAMES_LIMIT: usize = 32;
@@ -29,18 +30,33 @@ pub struct Evidence {
     pub wall_time: Duration,
     /// Names in its scratch directory, sorted; no more than the first 32 that turn up.
     pub files: Vec<String>,
-    /// The answer's file as it lies in the scratch directory, or why it cannot be read.
-    pub answer_file: Result<Vec<u8>, String>,
+    /// The answer's file as it lies in the scratch directory, or why it cannot be read;
+    /// `None` where the scenario leaves none.
+    pub answer_file: Option<Result<Vec<u8>, String>>,
+    /// The files that the fixture expects, by their paths below `/scratch`, or why they
+    /// cannot be read.
+    pub expected: BTreeMap<String, Result<Vec<u8>, String>>,
 }
 
 impl Evidence {
     /// Takes the report apart, reading what is needed of the scratch directory, which is
-    /// then removed. It blocks on the disk.
-    pub fn gather(report: Report<Observation>, scenario: &Scenario) -> Self {
-        let answer_file = answer(&report.scratch, scenario.answer_file);
+    /// then removed: the answer and the files that are `expected`. It blocks on the disk.
+    pub fn gather(
+        report: Report<Observation>,
+        scenario: &Scenario,
+        expected: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let answer_file = scenario.answer_file.map(|name| read(&report.scratch, name));
+        let expected = expected
+            .into_iter()
+            .map(|path| {
+                let content = read(&report.scratch, &path);
+                (path, content)
+            })
+            .collect();
         let (files, answer_file) = match files(&report.scratch) {
             Ok(files) => (files, answer_file),
-            Err(e) => (Vec::new(), Err(e.to_string())),
+            Err(e) => (Vec::new(), answer_file.and(Some(Err(e.to_string())))),
         };
         Self {
             memory_peak: report.memory_peak(),
@@ -56,7 +72,19 @@ impl Evidence {
             wall_time: report.wall_time,
             files,
             answer_file,
+            expected,
         }
+    }
+
+    /// How long the answers took, from the requests to their ends; loading the model is not
+    /// in it.
+    pub fn latency(&self) -> Duration {
+        let Usage {
+            prefill_us,
+            decode_us,
+            ..
+        } = self.usage;
+        Duration::from_micros(prefill_us.saturating_add(decode_us))
     }
 
     /// Where the run could not even begin.
@@ -69,7 +97,8 @@ impl Evidence {
             memory_peak: 0,
             wall_time: Duration::ZERO,
             files: Vec::new(),
-            answer_file: Err("nothing was run".into()),
+            answer_file: None,
+            expected: BTreeMap::new(),
         }
     }
 }
@@ -83,8 +112,8 @@ fn files(scratch: &Scratch) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn answer(scratch: &Scratch, name: &str) -> Result<Vec<u8>, String> {
-    let read = || -> io::Result<Result<Vec<u8>, String>> {
+fn read(scratch: &Scratch, name: &str) -> Result<Vec<u8>, String> {
+    let content = || -> io::Result<Result<Vec<u8>, String>> {
         // Of the file itself: a guest may have left a link, or a folder.
         let metadata = scratch.dir().symlink_metadata(name)?;
         if !metadata.is_file() {
@@ -98,5 +127,5 @@ fn answer(scratch: &Scratch, name: &str) -> Result<Vec<u8>, String> {
         file.take(ANSWER_LIMIT).read_to_end(&mut bytes)?;
         Ok(Ok(bytes))
     };
-    read().unwrap_or_else(|e| Err(e.to_string()))
+    content().unwrap_or_else(|e| Err(e.to_string()))
 }

@@ -1,10 +1,15 @@
 //! What can be wrong with a run.
 
 use crate::call;
+use crate::cassette;
 use crate::show;
+use crate::words::{WordsFault, diff};
 use rusty_genius_core::fixture::Call;
 use rusty_genius_core::{AssetError, BudgetResource, EngineError, GeniusError, ToolCall};
+use rusty_genius_sandbox::Mismatch;
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Characters of a guest's or a model's text that are shown.
 const SHOWN: usize = 200;
@@ -83,15 +88,57 @@ pub enum Failure {
         /// What, and what would allow it.
         refusal: String,
     },
-    /// A text of `expect.contains` is not in the answer.
-    Lacks {
-        /// The text.
+    /// A request of the run is not the one on the cassette.
+    Replay(Box<Mismatch>),
+    /// Requests on the cassette that the run did not make.
+    Unplayed {
+        /// How many.
+        requests: usize,
+    },
+    /// The cassette cannot be read or written.
+    Cassette {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A text is not as it is expected to be.
+    Words {
+        /// Which text.
+        place: Place,
+        /// What is wrong with it.
+        fault: WordsFault,
+    },
+    /// The answer is not what `expect.json-schema` admits.
+    Schema {
+        /// What is wrong, and where in the answer.
+        reason: String,
+    },
+    /// A file that `expect.files` names cannot be read.
+    File {
+        /// Its path below `/scratch`.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What `expect.denied` says is denied was not.
+    NotDenied {
+        /// The text of the fixture.
         text: String,
     },
-    /// A text of `expect.not-contains` is in the answer.
-    Holds {
-        /// The text.
-        text: String,
+    /// There are fewer answers than prompts before the last one.
+    Answers {
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        seen: usize,
+    },
+    /// The answers took longer than `expect.max-latency`.
+    Late {
+        /// How long they took.
+        latency: Duration,
+        /// How long they may take.
+        limit: Duration,
     },
     /// The generation did not end as `expect.finish` says.
     Ended {
@@ -121,13 +168,46 @@ pub enum Failure {
     },
 }
 
+/// A text that is held against what a fixture expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The last answer.
+    Answer,
+    /// An answer before it, by its number from 0.
+    Earlier(usize),
+    /// A file, by its path below `/scratch`.
+    File(String),
+}
+
+impl Place {
+    fn subject(&self) -> &'static str {
+        match self {
+            Self::Answer | Self::Earlier(_) => "the answer",
+            Self::File(_) => "the file",
+        }
+    }
+}
+
+/// The table of the fixture.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer => f.write_str("expect"),
+            Self::Earlier(at) => write!(f, "expect.earlier[{at}]"),
+            Self::File(path) => write!(f, "expect.files.\"{}\"", show::line(path)),
+        }
+    }
+}
+
 impl Failure {
     /// Whether it is the answer that is not as expected, and not the pipeline.
     pub fn is_of_answer(&self) -> bool {
         matches!(
             self,
-            Self::Lacks { .. }
-                | Self::Holds { .. }
+            Self::Words { .. }
+                | Self::Schema { .. }
+                | Self::File { .. }
+                | Self::Late { .. }
                 | Self::Ended { .. }
                 | Self::Calls { .. }
                 | Self::Thought { .. }
@@ -135,9 +215,53 @@ impl Failure {
         )
     }
 
+    /// The key of the fixture it is about, its parts apart; empty where it is about none.
+    pub fn key(&self) -> Vec<String> {
+        let key = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
+        match self {
+            Self::Words { place, fault } => match place {
+                Place::Answer => key(&["expect", fault.key()]),
+                Place::Earlier(_) => key(&["expect", "earlier"]),
+                Place::File(path) => key(&["expect", "files", path, fault.key()]),
+            },
+            Self::Schema { .. } => key(&["expect", "json-schema"]),
+            Self::File { path, .. } => key(&["expect", "files", path]),
+            Self::NotDenied { .. } => key(&["expect", "denied"]),
+            Self::Late { .. } => key(&["expect", "max-latency"]),
+            Self::Ended { .. } => key(&["expect", "finish"]),
+            Self::Calls { .. } => key(&["expect", "calls"]),
+            Self::Thought { .. } => key(&["expect", "thought"]),
+            Self::TooLong { .. } => key(&["expect", "max-tokens"]),
+            Self::Tokens { .. } => key(&["limits", "max-tokens"]),
+            Self::Memory { .. } => key(&["limits", "memory"]),
+            Self::StopText { .. } => key(&["limits", "stop"]),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What differs, a line each and each safe on a terminal, where two texts were compared.
+    pub fn diff(&self) -> Option<String> {
+        match self {
+            Self::Words { fault, .. } => fault.diff(),
+            Self::Replay(mismatch) => {
+                let taped = mismatch.taped.as_ref().map(cassette::pretty);
+                let asked = cassette::pretty(&mismatch.asked);
+                Some(diff(&taped.unwrap_or_default(), &asked))
+            }
+            _ => None,
+        }
+    }
+
     /// What a person can do about it, where there is something.
     pub fn hint(&self) -> Option<String> {
-        let Self::Run(error) = self else { return None };
+        let Self::Run(error) = self else {
+            return match self {
+                Self::Replay(_) | Self::Unplayed { .. } => {
+                    Some("record it anew with --record, if the fixture changed on purpose".into())
+                }
+                _ => None,
+            };
+        };
         // Some hints of the errors are about options of the `genius` command.
         let hint = match error {
             GeniusError::Asset(AssetError::NotFound { .. }) => {
@@ -205,12 +329,52 @@ impl fmt::Display for Failure {
                 write!(f, "there is a stray file in /scratch: {}", quote(name))
             }
             Self::Refused { refusal } => write!(f, "the host refused: {}", show::line(refusal)),
-            Self::Lacks { text } => {
-                write!(f, "`expect.contains`: the answer lacks {}", quote(text))
+            Self::Replay(mismatch) => f.write_str(match mismatch.taped {
+                Some(_) => "the request is not the one on the cassette",
+                None => "there is a request more than on the cassette",
+            }),
+            Self::Unplayed { requests } => {
+                write!(f, "{requests} requests on the cassette were not made")
             }
-            Self::Holds { text } => {
-                write!(f, "`expect.not-contains`: the answer holds {}", quote(text))
+            Self::Cassette { file, reason } => {
+                write!(
+                    f,
+                    "{}: {}",
+                    show::name(file.as_os_str()),
+                    show::line(reason)
+                )
             }
+            Self::Words { place, fault } => {
+                write!(f, "`{place}.{}`: {} {fault}", fault.key(), place.subject())
+            }
+            Self::Schema { reason } => write!(f, "`expect.json-schema`: {reason}"),
+            Self::File { path, reason } => {
+                write!(
+                    f,
+                    "`expect.files`: /scratch/{}: {}",
+                    show::line(path),
+                    show::line(reason)
+                )
+            }
+            Self::NotDenied { text } => {
+                write!(
+                    f,
+                    "`expect.denied`: nothing with {} was denied",
+                    quote(text)
+                )
+            }
+            Self::Answers { expected, seen } => {
+                write!(
+                    f,
+                    "there are {seen} answers before the last one, expected {expected}"
+                )
+            }
+            Self::Late { latency, limit } => write!(
+                f,
+                "`expect.max-latency`: it took {} ms, at most {} ms expected",
+                latency.as_millis(),
+                limit.as_millis()
+            ),
             Self::Ended { expected, finish } => write!(
                 f,
                 "`expect.finish`: the generation ended with {finish}, expected {expected}"

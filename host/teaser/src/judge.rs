@@ -1,9 +1,10 @@
 //! Whether a run was as it should be.
 
 use crate::evidence::Evidence;
-use crate::failure::Failure;
+use crate::failure::{Failure, Place};
 use crate::runner::Scenario;
-use rusty_genius_core::fixture::{Call, Expect, Fixture};
+use crate::{schema, words};
+use rusty_genius_core::fixture::{Call, Expect, Fixture, Words};
 use rusty_genius_core::{FinishReason, Observation, Usage};
 
 /// How much is asked of a run.
@@ -45,11 +46,15 @@ pub fn judge(
         }
         Err(error) => failures.push(Failure::Run(error.clone())),
     }
-    failures.extend(evidence.refusals.iter().map(|refusal| Failure::Refused {
-        refusal: refusal.clone(),
-    }));
+    denials(evidence, &fixture.expect, &mut failures);
+    if let Ok(seen) = &evidence.observation {
+        let (expected, seen) = (fixture.answers().saturating_sub(1), seen.earlier.len());
+        if expected != seen {
+            failures.push(Failure::Answers { expected, seen });
+        }
+    }
     if let (Ok(seen), Standard::Answer) = (&evidence.observation, standard) {
-        expectations(seen, &fixture.expect, &evidence.usage, &mut failures);
+        expectations(seen, &fixture.expect, evidence, &mut failures);
     }
     failures
 }
@@ -112,7 +117,10 @@ fn calls(seen: &Observation, failures: &mut Vec<Failure>) {
 }
 
 fn limits(seen: &Observation, fixture: &Fixture, evidence: &Evidence, failures: &mut Vec<Failure>) {
-    let (counted, limit) = (evidence.usage.completion_tokens, fixture.max_tokens());
+    // Each prompt may have so many.
+    let prompts = u32::try_from(fixture.answers()).unwrap_or(u32::MAX);
+    let limit = fixture.max_tokens().saturating_mul(prompts);
+    let counted = evidence.usage.completion_tokens;
     if counted > limit {
         failures.push(Failure::Tokens { counted, limit });
     }
@@ -122,8 +130,28 @@ fn limits(seen: &Observation, fixture: &Fixture, evidence: &Evidence, failures: 
     }
     // Time needs no look: a run that overran it has no observation.
     let stops = fixture.config.behavior.stop.iter().flatten();
-    for stop in stops.filter(|stop| seen.answer.contains(stop.as_str())) {
+    let answers = || seen.earlier.iter().chain([&seen.answer]);
+    for stop in stops.filter(|stop| answers().any(|answer| answer.contains(stop.as_str()))) {
         failures.push(Failure::StopText { text: stop.clone() });
+    }
+}
+
+/// What was denied is what is expected to be; by default nothing.
+fn denials(evidence: &Evidence, expect: &Expect, failures: &mut Vec<Failure>) {
+    for refusal in &evidence.refusals {
+        if !expect.denied.iter().any(|text| refusal.contains(text)) {
+            let refusal = refusal.clone();
+            failures.push(Failure::Refused { refusal });
+        }
+    }
+    for text in &expect.denied {
+        if !evidence
+            .refusals
+            .iter()
+            .any(|refusal| refusal.contains(text))
+        {
+            failures.push(Failure::NotDenied { text: text.clone() });
+        }
     }
 }
 
@@ -133,7 +161,12 @@ fn files(
     evidence: &Evidence,
     failures: &mut Vec<Failure>,
 ) {
-    let fault = match &evidence.answer_file {
+    // A scenario of somebody else's may leave what it likes.
+    let Some(name) = scenario.answer_file else {
+        return;
+    };
+    let unread = Err("nobody has read it".to_owned());
+    let fault = match evidence.answer_file.as_ref().unwrap_or(&unread) {
         Ok(bytes) if *bytes == seen.answer.as_bytes() => None,
         Ok(bytes) => Some(format!(
             "it is not the answer; it has {} bytes, and the answer has {}",
@@ -143,27 +176,56 @@ fn files(
         Err(reason) => Some(reason.clone()),
     };
     failures.extend(fault.map(|reason| Failure::AnswerFile {
-        name: scenario.answer_file.to_owned(),
+        name: name.to_owned(),
         reason,
     }));
-    let stray = evidence
-        .files
-        .iter()
-        .filter(|f| **f != scenario.answer_file);
+    let stray = evidence.files.iter().filter(|file| **file != name);
     failures.extend(stray.map(|name| Failure::StrayFile { name: name.clone() }));
 }
 
-fn expectations(seen: &Observation, expect: &Expect, counted: &Usage, failures: &mut Vec<Failure>) {
-    let fold = |text: &str| match expect.matches_case {
-        true => text.to_owned(),
-        false => text.to_lowercase(),
+fn expectations(
+    seen: &Observation,
+    expect: &Expect,
+    evidence: &Evidence,
+    failures: &mut Vec<Failure>,
+) {
+    let mut text = |place: &Place, text: &str, rule: &Words| {
+        failures.extend(words::faults(text, rule).into_iter().map(|fault| {
+            let place = place.clone();
+            Failure::Words { place, fault }
+        }));
     };
-    let answer = fold(&seen.answer);
-    let holds = |text: &&String| answer.contains(&fold(text));
-    let lacking = expect.contains.iter().filter(|text| !holds(text));
-    failures.extend(lacking.map(|text| Failure::Lacks { text: text.clone() }));
-    let unwanted = expect.not_contains.iter().filter(holds);
-    failures.extend(unwanted.map(|text| Failure::Holds { text: text.clone() }));
+    for (at, (rule, answer)) in expect.earlier.iter().zip(&seen.earlier).enumerate() {
+        text(&Place::Earlier(at), answer, rule);
+    }
+    text(&Place::Answer, &seen.answer, &expect.answer);
+    for (path, rule) in &expect.files {
+        let content = evidence.expected.get(path);
+        if let Some(Ok(bytes)) = content {
+            let place = Place::File(path.clone());
+            text(&place, &String::from_utf8_lossy(bytes), rule);
+        }
+    }
+    for path in expect.files.keys() {
+        let reason = match evidence.expected.get(path) {
+            Some(Ok(_)) => continue,
+            Some(Err(reason)) => reason.clone(),
+            None => "nobody has read it".to_owned(),
+        };
+        let path = path.clone();
+        failures.push(Failure::File { path, reason });
+    }
+    if let Some(schema) = &expect.json_schema
+        && let Some(reason) = schema::fault(&seen.answer, schema)
+    {
+        failures.push(Failure::Schema { reason });
+    }
+    if let Some(limit) = expect.max_latency
+        && evidence.latency() > limit
+    {
+        let latency = evidence.latency();
+        failures.push(Failure::Late { latency, limit });
+    }
 
     if let Some(expected) = &expect.calls
         && !seen
@@ -193,10 +255,10 @@ fn expectations(seen: &Observation, expect: &Expect, counted: &Usage, failures: 
         failures.push(Failure::Thought { expected });
     }
     if let Some(limit) = expect.max_tokens
-        && counted.completion_tokens > limit
+        && evidence.usage.completion_tokens > limit
     {
         failures.push(Failure::TooLong {
-            counted: counted.completion_tokens,
+            counted: evidence.usage.completion_tokens,
             limit,
         });
     }

@@ -3,11 +3,17 @@
 //! A fixture is a file `fixtures/{ORG}/{REPO}/{QUANT}/{TEST}.md`: TOML front matter, then
 //! the prompt. Its path names the model. `fixtures/README.md` tells the format.
 //!
-//! 1. [`scan`] lists every fixture below a folder, the broken ones with what is wrong.
-//! 2. A [`Runner`] gives one fixture to the guest `fixture`, in a sandbox of its own.
+//! 1. [`scan`] lists every fixture below a folder, the broken ones with what is wrong; a
+//!    [`Selection`] says which of them are run.
+//! 2. A [`Runner`] gives one fixture to its scenario, in a sandbox of its own.
 //! 3. [`judge`] compares what the guest reports with what the host saw itself (the
 //!    [`Evidence`]) and, where the engine has a model behind it, with what the fixture
 //!    expects. It is a pure function.
+//! 4. [`run_suite`] does that with many, several at once, and [`report`] tells of it.
+//!
+//! A run can be kept in a [`Cassette`] and answered from it, with no engine ([`Tapes`]).
+//!
+//! The house a runner works in is a [`House`]: the facade, `Genius`, is one.
 //!
 //! # What is judged
 //!
@@ -15,7 +21,8 @@
 //! held; its usage is what the host counted; the generation ended with `stop`,
 //! with `length`, or with `tool-call` after a call; calls have names, and arguments that are
 //! JSON objects; tokens, memory and stop texts kept to the fixture's limits; `/scratch` holds
-//! the answer and nothing else; the host refused nothing.
+//! the answer and nothing else; the host refused nothing but what the fixture says. A
+//! scenario of the fixture's own may leave other files.
 //!
 //! With a model, also what `[expect]` says. Pinky talks nonsense whatever it is asked,
 //! so with it expectations are read and checked for form, but not judged.
@@ -37,7 +44,7 @@
 //!         .scratch_root(scratch)
 //!         .cache_dir(None)
 //!         .build()?;
-//!     let runner = Runner::new(genius, "pinky").await?;
+//!     let runner = Runner::new(genius).on_engine("pinky");
 //!     for found in scan(fixtures).into_iter().take(1) {
 //!         let outcome = runner.run(&found.fixture?).await;
 //!         assert!(outcome.passed(), "{}", outcome.describe());
@@ -48,17 +55,32 @@
 //! ```
 #![deny(missing_docs)]
 
+mod aside;
+mod bless;
 mod call;
+mod cassette;
 mod evidence;
 mod failure;
+mod house;
 mod judge;
+pub mod report;
 mod runner;
 mod scan;
+mod schema;
+mod select;
 mod show;
+mod suite;
+mod words;
 
+pub use bless::bless;
+pub use cassette::{Cassette, Header, path as cassette_path};
 pub use evidence::Evidence;
-pub use failure::Failure;
+pub use failure::{Failure, Place};
+pub use house::House;
 pub use judge::{Standard, judge};
-pub use runner::{ENGINE_VARIABLE, Outcome, Runner, Scenario, engine_from_env};
-pub use rusty_genius_core::fixture::{Call, Expect, FIXTURE_LIMIT, Finish, Fixture, Limits};
-pub use scan::{Found, scan};
+pub use runner::{ENGINE_VARIABLE, Outcome, Runner, Scenario, Tapes, engine_from_env};
+pub use rusty_genius_core::fixture::{Call, Expect, FIXTURE_LIMIT, Finish, Fixture, Limits, Words};
+pub use scan::{Found, scan, scan_paths};
+pub use select::{Selection, Shard};
+pub use suite::{Options, Over, Progress, Report, Row, RowResult, Status, run_suite};
+pub use words::WordsFault;

@@ -1,8 +1,9 @@
 //! Finding fixtures.
 
-use crate::show;
+use crate::{schema, show, words};
 use rusty_genius_core::fixture::{FIXTURE_LIMIT, Fixture, too_large, whole_file};
 use rusty_genius_core::{GeniusError, ManifestError};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,57 @@ pub struct Found {
     /// What is in it, or what is wrong with it: always [`GeniusError::Manifest`], with
     /// the file and the line.
     pub fixture: Result<Fixture, GeniusError>,
+}
+
+/// The folder that a path's fixtures are named from: the nearest one called `fixtures` among
+/// the path and the folders above it, or in it; of a file else the fourth folder above it,
+/// and of a folder else itself.
+fn root_of(path: &Path) -> PathBuf {
+    let named = path.ancestors().find(|folder| folder.ends_with("fixtures"));
+    if let Some(root) = named {
+        return root.to_owned();
+    }
+    if path.is_dir() {
+        let inside = path.join("fixtures");
+        return if inside.is_dir() {
+            inside
+        } else {
+            path.to_owned()
+        };
+    }
+    let above = path.ancestors().nth(PATH_NAMES);
+    match above.filter(|folder| *folder != Path::new("")) {
+        Some(root) => root.to_owned(),
+        None => path.to_owned(),
+    }
+}
+
+/// Lists the fixtures at these paths, files and folders, sorted by path and each once. As
+/// [`scan`], of which each path is given the part that lies below it.
+pub fn scan_paths(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<Found> {
+    let mut all: BTreeMap<PathBuf, Found> = BTreeMap::new();
+    for path in paths {
+        let path = path.as_ref();
+        let root = root_of(path);
+        let mut found = scan(&root);
+        if root != path {
+            found.retain(|found| found.path.starts_with(path));
+        }
+        if found.is_empty() {
+            let reason = match fs::symlink_metadata(path) {
+                Ok(_) => "there is no fixture (ORG/REPO/QUANT/TEST.md) here".to_owned(),
+                Err(e) => e.to_string(),
+            };
+            let shown = PathBuf::from(show::name(path.as_os_str()));
+            found.push(Found {
+                name: shown.display().to_string(),
+                path: path.to_owned(),
+                fixture: Err(whole_file(&shown, reason).into()),
+            });
+        }
+        all.extend(found.into_iter().map(|found| (found.path.clone(), found)));
+    }
+    all.into_values().collect()
 }
 
 /// Lists the fixtures below `root`, sorted by path. It never fails and never stops half
@@ -195,9 +247,14 @@ impl Scanner<'_> {
             return self.fail(place, "a fixture's name ends with `.md`, in lower case");
         }
         let fixture = match read(&place.path) {
-            Ok(bytes) => Fixture::parse(&place.name(), &place.shown, &bytes),
+            Ok(bytes) => Fixture::parse(&place.name(), &place.shown, &bytes)
+                .and_then(|fixture| check(fixture, &bytes)),
             Err(reason) => Err(whole_file(&place.shown, reason)),
         };
+        let fixture = fixture.map(|mut fixture| {
+            fixture.scenario = fixture.scenario.map(|name| scenario(&name, &place.path));
+            fixture
+        });
         self.push(place, fixture);
     }
 
@@ -211,6 +268,38 @@ impl Scanner<'_> {
             path: place.path.clone(),
             fixture: fixture.map_err(Into::into),
         });
+    }
+}
+
+/// What only those can say who run expressions and schemas.
+fn check(fixture: Fixture, bytes: &[u8]) -> Result<Fixture, ManifestError> {
+    let wrong = |path: &[&str], reason| Fixture::wrong(&fixture.file, bytes, path, reason);
+    let expect = &fixture.expect;
+    if let Err(reason) = words::expression(&expect.answer) {
+        return Err(wrong(&["expect", "regex"], reason));
+    }
+    for earlier in &expect.earlier {
+        if let Err(reason) = words::expression(earlier) {
+            return Err(wrong(&["expect", "earlier"], format!("`regex`: {reason}")));
+        }
+    }
+    for (path, file) in &expect.files {
+        if let Err(reason) = words::expression(file) {
+            return Err(wrong(&["expect", "files", path, "regex"], reason));
+        }
+    }
+    if let Some(Err(reason)) = expect.json_schema.as_deref().map(schema::compile) {
+        return Err(wrong(&["expect", "json-schema"], reason));
+    }
+    Ok(fixture)
+}
+
+/// A scenario as the house finds it: a path is the fixture's folder's own.
+fn scenario(name: &str, fixture: &Path) -> String {
+    let is_path = name.contains(['/', '\\']) || name.ends_with(".wasm");
+    match fixture.parent() {
+        Some(folder) if is_path => folder.join(name).display().to_string(),
+        _ => name.to_owned(),
     }
 }
 

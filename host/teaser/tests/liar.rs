@@ -4,11 +4,12 @@
 mod support;
 
 use rusty_genius_teaser::{Failure, Fixture, Outcome, Runner, Scenario};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// The guest `hostile/liar`, which claims to be like `fixture`.
 const LIAR: Scenario = Scenario {
-    guest: "hostile/liar",
+    guest: Cow::Borrowed("hostile/liar"),
     ..Scenario::FIXTURE
 };
 
@@ -18,7 +19,7 @@ fn run(engine: &str, front: &str, lie: &str) -> Outcome {
     let fixture = Fixture::parse("a/b/c/d", Path::new("d.md"), text.as_bytes()).unwrap();
     async_std::task::block_on(async {
         let genius = support::genius(rusty_genius::bundled::settings()).unwrap();
-        let runner = Runner::with_scenario(genius, engine, LIAR).await.unwrap();
+        let runner = Runner::new(genius).on_engine(engine).with_scenario(LIAR);
         runner.run(&fixture).await
     })
 }

@@ -100,6 +100,7 @@ async fn generate(case: TestCase, lie: &str) -> Result<Observation, Error> {
             decode_us: 1,
         },
         checks: CHECKS.iter().map(|name| check(name, true)).collect(),
+        earlier: Vec::new(),
     };
     let mut config = case.config;
     match lie {

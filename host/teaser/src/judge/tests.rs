@@ -1,5 +1,6 @@
 use super::*;
 use rusty_genius_core::{BudgetError, BudgetResource, Check, GeniusError, ToolCall};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ fn good() -> Evidence {
                 .iter()
                 .map(|name| check(name, true))
                 .collect(),
+            earlier: vec![],
         }),
         usage,
         refusals: vec![],
@@ -40,7 +42,8 @@ fn good() -> Evidence {
         memory_peak: 1 << 20,
         wall_time: Duration::from_millis(5),
         files: vec!["answer.md".into()],
-        answer_file: Ok(answer.into()),
+        answer_file: Some(Ok(answer.into())),
+        expected: BTreeMap::new(),
     }
 }
 
@@ -265,13 +268,13 @@ fn the_limits_are_held_to_what_the_host_counted() {
 
 #[test]
 fn the_file_must_be_the_answer_and_the_only_one() {
-    let failures = pipeline("", |e| e.answer_file = Ok(b"Rome".into()));
+    let failures = pipeline("", |e| e.answer_file = Some(Ok(b"Rome".into())));
     assert_eq!(
         failures[0].to_string(),
         "/scratch/answer.md: it is not the answer; it has 4 bytes, and the answer has 21"
     );
     assert_eq!(
-        pipeline("", |e| e.answer_file = Err("gone".into())).len(),
+        pipeline("", |e| e.answer_file = Some(Err("gone".into()))).len(),
         1
     );
     let failures = pipeline("", |e| e.files.push("a\n\x1b[2J".into()));
@@ -325,7 +328,7 @@ fn each_expectation_names_its_key() {
 fn case_can_be_ignored_beyond_ascii_too() {
     let mut evidence = good();
     seen(&mut evidence).answer = "ÄPFEL".into();
-    evidence.answer_file = Ok("ÄPFEL".into());
+    evidence.answer_file = Some(Ok("ÄPFEL".into()));
     let judged = |front: &str| judge(&fixture(front), &SCENARIO, &evidence, Standard::Answer);
     assert_eq!(judged("[expect]\ncontains = ['äpfel']").len(), 1);
     assert_eq!(

@@ -75,10 +75,9 @@ impl Shared {
 
     fn runner(&self) -> Result<&Runner, GeniusError> {
         let make = || {
-            async_std::task::block_on(async {
-                Runner::with_scenario(genius(self.models.clone())?, &*self.engine, self.scenario)
-                    .await
-            })
+            Ok(Runner::new(genius(self.models.clone())?)
+                .on_engine(&self.engine)
+                .with_scenario(self.scenario.clone()))
         };
         self.runner.get_or_init(make).as_ref().map_err(Clone::clone)
     }

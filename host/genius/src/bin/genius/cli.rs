@@ -11,6 +11,7 @@ use crate::mind::MindArgs;
 use crate::policy::PolicyCommand;
 use crate::runs::RunsCommand;
 use crate::shape::Shape;
+use crate::test::TestArgs;
 use clap::{Args, Parser, Subcommand};
 
 /// Run prompt workflows nobody has reviewed, on models you own, on your own machine.
@@ -26,6 +27,9 @@ pub(crate) enum Command {
     /// Run a guest in the sandbox and stream its answer
     #[command(after_help = RUN_AFTER_HELP)]
     Run(Box<RunArgs>),
+    /// Run fixtures, each in a sandbox of its own, and report
+    #[command(after_help = crate::test::AFTER_HELP)]
+    Test(Box<TestArgs>),
     /// Fetch, list and check models
     Models {
         #[command(subcommand)]
@@ -184,6 +188,7 @@ Examples:
   genius run ask What is the capital of France?
   genius run ./workflow.wasm --model Qwen/Qwen2.5-3B-Instruct:Q4_K_M -- --verbose
   genius run ask --json-schema person.json Invent a person.
+  genius test fixtures --junit target/junit.xml
   genius guest inspect ./workflow.wasm
   genius run ./genius.toml --dry-run
   genius runs show last
@@ -193,7 +198,7 @@ Examples:
 
 Exit codes:
     0  the guest did its work
-    1  the guest failed, or trapped
+    1  the guest failed, or trapped; a fixture failed
     2  wrong usage: arguments, no such guest, a bad manifest
     3  the guest was refused: no component, or it wants what nobody grants
     4  the guest spent its budget: time, memory, or another limit

@@ -12,17 +12,24 @@ use std::process::ExitCode;
 /// Does the work unless it is interrupted. Leaving drops it: generations and downloads
 /// are cancelled, scratch directories removed.
 pub(crate) async fn or(work: impl Future<Output = Result<u8, GeniusError>>) -> ExitCode {
-    // The handlers stand before anything is to be undone.
-    let interrupted = pin!(interrupted(signals()));
-    match select(pin!(work), interrupted).await {
+    match select(pin!(work), pin!(caught())).await {
         Either::Left((Ok(code), _)) => ExitCode::from(code),
         Either::Left((Err(error), _)) => exit::fail(&error),
-        Either::Right((signal, _)) => {
+        Either::Right((code, _)) => {
             eprintln!("\ninterrupted");
-            ExitCode::from(match signal {
-                Signal::Term => exit::TERMINATED,
-                _ => exit::INTERRUPTED,
-            })
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Waits for a signal that ends the command; gives the exit code. The handlers stand from the
+/// call on, before anything is to be undone.
+pub(crate) fn caught() -> impl Future<Output = u8> {
+    let interrupted = interrupted(signals());
+    async {
+        match interrupted.await {
+            Signal::Term => exit::TERMINATED,
+            _ => exit::INTERRUPTED,
         }
     }
 }

@@ -17,6 +17,7 @@ mod runs;
 mod safe;
 mod shape;
 mod stats;
+mod test;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     }
     match cli.command {
         Command::Run(args) => async_std::task::block_on(run::run(*args)),
+        Command::Test(args) => async_std::task::block_on(test::test(*args)),
         Command::Models { command } => async_std::task::block_on(models::models(command)),
         Command::Guest { command } => async_std::task::block_on(guest::guest(command)),
         Command::Runs { command } => runs::runs(command),
