@@ -4,10 +4,14 @@
 #   1. no Rust source and no manifest names either, comments apart;
 #   2. no package depends on them, in any build, test or feature, except on tokio
 #      through wasmtime-wasi, which brings its own;
-#   3. Burn, which trains models, is below bytelm alone, and fetches nothing.
+#   3. Burn, which trains models, is below bytelm alone, and fetches nothing; llama.cpp is
+#      for whoever asks for it.
 #
 # Judged from cargo's tree for this machine's target, package by package: Cargo.lock also
-# lists what only other targets and unused features would need.
+# lists what only other targets and unused features would need. Settings:
+#
+#   GENIUS_DEPS="PACKAGE…"   judges these packages of the host alone, and says so; for whoever
+#                            is at work on one. Default: everything.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -15,31 +19,30 @@ faults=0
 
 # --- 1. sources and manifests; what git does not know yet will be committed next
 
-files=$(git ls-files --cached --others --exclude-standard -- '*.rs' '*Cargo.toml')
-while IFS= read -r file; do
-    # A file may be deleted and not yet committed so.
-    [ -f "$file" ] || continue
-    case $file in
-    *.rs) comment='(^|[ \t])//.*' ;;
-    *) comment='(^|[ \t])#.*' ;;
-    esac
-    if ! awk -v comment="$comment" -v file="$file" '
-        { code = $0; sub(comment, "", code) }
-        code ~ /tokio|reqwest/ { print "FAULT  " file ":" NR ": " $0; found = 1 }
-        END { exit found }' "$file"; then
-        faults=1
-    fi
-done <<<"$files"
-[ "$faults" = 0 ] && echo "ok  $(wc -l <<<"$files") sources and manifests"
+found=$({ git grep --no-color --untracked -nE 'tokio|reqwest' -- '*.rs' '*Cargo.toml' || [ $? = 1 ]; } |
+    awk -F: '{
+        comment = $1 ~ /\.rs$/ ? "(^|[ \t])//.*" : "(^|[ \t])#.*"
+        at = $1 ":" $2 ":"
+        code = text = substr($0, length(at) + 1)
+        sub(comment, "", code)
+        if (code ~ /tokio|reqwest/) print "FAULT  " at " " text
+    }')
+if [ -n "$found" ]; then
+    faults=1
+    printf '%s\n' "$found"
+else
+    echo "ok  $(git ls-files --cached --others --exclude-standard -- '*.rs' '*Cargo.toml' | wc -l) sources and manifests"
+fi
 
 # --- 2. the packages
 
-# check_workspace MANIFEST TARGET
+# check_workspace MANIFEST TARGET [PACKAGES]
 check_workspace() {
-    local manifest=$1 target=$2 packages package
+    local manifest=$1 target=$2 packages=${3:-} package
     local tree=(cargo tree --quiet --locked --manifest-path "$manifest" --target "$target"
         --all-features --edges "normal,build,dev")
-    packages=$("${tree[@]}" --workspace --depth 0 --prefix none | awk 'NF { print $1 }' | sort -u)
+    [ -n "$packages" ] ||
+        packages=$("${tree[@]}" --workspace --depth 0 --prefix none | awk 'NF { print $1 }' | sort -u)
     for package in $packages; do
         check_package "$package"
     done
@@ -67,7 +70,7 @@ check_package() {
     done
 }
 
-# --- 3. training stays where it is
+# --- 3. what is large stays where it is
 
 # check_absent PACKAGE NAME CARGO_TREE_OPTIONS…
 check_absent() {
@@ -84,11 +87,18 @@ check_absent() {
 }
 
 host=$(rustc -vV | sed -n 's/^host: //p')
+if [ -n "${GENIUS_DEPS:-}" ]; then
+    check_workspace Cargo.toml "$host" "$GENIUS_DEPS"
+    echo "only these packages were judged: $GENIUS_DEPS"
+    exit "$faults"
+fi
 check_workspace Cargo.toml "$host"
 check_workspace guests/Cargo.toml wasm32-wasip2
 # Burn can fetch datasets and compilers, by ureq; what is used of it here fetches nothing.
 check_absent rusty-genius--bytelm ureq --all-features --edges normal,build
 # Whoever builds the command does not build Burn.
 check_absent rusty-genius burn --edges normal,build
+# Nor llama.cpp, which takes a C++ compiler.
+check_absent rusty-genius llama-cpp --edges normal,build
 
 exit "$faults"

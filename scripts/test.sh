@@ -19,7 +19,7 @@ guests_target="${CARGO_TARGET_DIR:-$PWD/target}/guests"
 step() {
     local name=$1 start=$SECONDS
     shift
-    printf '%-14s ' "$name"
+    printf '%-16s ' "$name"
     if "$@" >"$logs/$name.log" 2>&1; then
         echo "ok  $((SECONDS - start)) s"
     else
@@ -61,7 +61,10 @@ step test env FACECRAB_PYTHON=required RUSTY_GENIUS_ENGINE=pinky \
 step doc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked ${llama[@]+"${llama[@]}"}
 # The build without llama.cpp. The whole workspace has the packages built already.
 step pinky env GENIUS_PACKAGES="--workspace" ./scripts/pinky.sh
-step check-deps ./scripts/check-deps.sh
+step workflows ./scripts/lint-workflows.sh
+# With check-deps.sh in it.
+step code-review ./scripts/code-review.sh
+step code-review-test ./scripts/tests/code-review.sh
 
 awk '/^test result:/ { passed += $4; failed += $6 }
     END { printf "%d passed, %d failed\n", passed, failed }' "$logs/test-guests.log" "$logs/test.log" "$logs/pinky.log"

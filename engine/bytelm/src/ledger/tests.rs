@@ -12,7 +12,9 @@ impl Data {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("bytelm-ledger-{}-{number}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../target/tmp")
+            .join(name);
         fs::create_dir_all(&dir).unwrap();
         let data = Self(dir);
         data.write("one.toml", FILE);

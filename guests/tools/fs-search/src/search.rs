@@ -183,8 +183,9 @@ mod tests {
 
     impl Folder {
         fn new(name: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("fs-search-{name}-{}", std::process::id()));
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../../target/tmp")
+                .join(format!("fs-search-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&path);
             let _ = fs::create_dir_all(&path);
             Self(path)

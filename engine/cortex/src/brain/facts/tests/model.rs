@@ -4,7 +4,7 @@ use crate::brain::facts::Facts;
 use rusty_genius_core::gguf::{GgufWriter, TensorType};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder that goes with its test.
@@ -15,7 +15,9 @@ impl Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("brain-facts-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../target/tmp")
+            .join(name);
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
