@@ -52,6 +52,17 @@ pub struct Note {
     pub text: String,
 }
 
+/// What a tool says it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolDescription {
+    /// What it calls itself; a grant may call it something else.
+    pub name: String,
+    /// What it does, for a model.
+    pub description: String,
+    /// The JSON Schema of its arguments, as text.
+    pub parameters: String,
+}
+
 /// One fixture, as a scenario is given it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestCase {

@@ -30,7 +30,7 @@ pub use event::{
     AssetEvent, Completion, FinishReason, InferenceEvent, Logprobs, Role, ThoughtEvent,
     TokenLogprob, ToolCall, Turn, Usage,
 };
-pub use guest::{Check, Fragment, Level, Note, Observation, TestCase};
+pub use guest::{Check, Fragment, Level, Note, Observation, TestCase, ToolDescription};
 pub use manifest::{Defaults, ModelEntry, UserManifest, locate_toml, parse_toml};
 pub use run::{
     Clocks, Denial, Digest, DigestError, FileGrant, FileMode, Grants, Pattern, RUN_MANIFEST,

@@ -6,7 +6,7 @@ use facecrab::{Facecrab, catalog};
 use rusty_genius_bytelm::Bytelm;
 use rusty_genius_core::brainstem::Budgets;
 use rusty_genius_core::{
-    GeniusError, ModelSpec, Observation, SandboxError, TestCase, UserManifest,
+    GeniusError, ModelSpec, Observation, SandboxError, TestCase, ToolDescription, UserManifest,
 };
 use rusty_genius_cortex::{Backend, Cortex, DEFAULT_ENGINE, SystemClock};
 use rusty_genius_guests::Kind;
@@ -382,6 +382,25 @@ impl Genius {
     /// Errors: as [`Genius::guest`].
     pub async fn scenario(&self, name: &str) -> Result<Guest, GeniusError> {
         self.load(name, Kind::Scenario).await
+    }
+
+    /// Asks a tool what it is.
+    pub async fn tool_description(
+        &self,
+        tool: &Guest,
+        job: Job,
+    ) -> Result<Report<ToolDescription>, GeniusError> {
+        Ok(self.sandbox.tool_description(tool, job).await?)
+    }
+
+    /// Calls a tool once; `arguments` is one JSON object.
+    pub async fn call_tool(
+        &self,
+        tool: &Guest,
+        arguments: String,
+        job: Job,
+    ) -> Result<Report<String>, GeniusError> {
+        Ok(self.sandbox.run_tool(tool, arguments, job).await?)
     }
 
     /// Where guests run.

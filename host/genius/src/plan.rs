@@ -80,6 +80,20 @@ impl Genius {
         Ok((guest, job))
     }
 
+    /// The same for a tool that is called without a workflow: it gets what a workflow could
+    /// grant it (directories, clocks, randomness, a budget), and nothing else of the manifest.
+    pub async fn plan_tool(&self, manifest: &RunManifest) -> Result<(Guest, Job), GeniusError> {
+        let name = manifest.component.as_deref().unwrap_or_default();
+        let guest = self.tool(name).await?;
+        guest.check_digest(manifest.digest)?;
+        let mut job = self.job("")?;
+        job.budget = manifest.budget.over(Budget::for_tool());
+        job.grant.files = mounts(&manifest.grants.files);
+        job.grant.clocks = manifest.grants.clocks;
+        job.grant.random = manifest.grants.random;
+        Ok((guest, job))
+    }
+
     async fn granted_tool(&self, name: &str, grant: &ToolGrant) -> Result<Tool, GeniusError> {
         let guest = self
             .tool(grant.component.as_deref().unwrap_or(name))

@@ -16,7 +16,7 @@ use futures::channel::oneshot;
 use futures::future::{AbortHandle, BoxFuture, Either, FutureExt, abortable, select};
 use rusty_genius_core::{
     Budget, BudgetResource, Denial, Fragment, GeniusError, ModelSpec, Note, Observation,
-    SandboxError, TestCase, Usage,
+    SandboxError, TestCase, ToolDescription, Usage,
 };
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -209,6 +209,32 @@ impl Sandbox {
         Ok(report.map(|seen| convert::observation_in(seen, &engine)))
     }
 
+    /// Asks a tool what it is, without a workflow that it serves. As
+    /// [`Sandbox::run_workflow`].
+    pub async fn tool_description(
+        &self,
+        guest: &Guest,
+        job: Job,
+    ) -> Result<Report<ToolDescription>, SandboxError> {
+        let report = self.describe_tool(guest, alone(job))?.await;
+        Ok(report.map(|told| ToolDescription {
+            name: told.name,
+            description: told.description,
+            parameters: told.parameters,
+        }))
+    }
+
+    /// Calls a tool, without a workflow that it serves; `arguments` is one JSON object. As
+    /// [`Sandbox::run_workflow`].
+    pub async fn run_tool(
+        &self,
+        guest: &Guest,
+        arguments: String,
+        job: Job,
+    ) -> Result<Report<String>, SandboxError> {
+        Ok(self.call_tool(guest, arguments, alone(job))?.await)
+    }
+
     /// Asks a tool what it is.
     pub(crate) fn describe_tool(
         &self,
@@ -317,6 +343,8 @@ impl Sandbox {
         export: Export,
         job: ToolJob,
     ) -> Result<Prepared, SandboxError> {
+        guest.check_export(export)?;
+        check_mounts("grants.files", &job.grant.files)?;
         let scratch = self.scratch(guest.name())?;
         Ok(Prepared {
             sandbox: self.clone(),
@@ -326,6 +354,14 @@ impl Sandbox {
             scratch,
             record: None,
         })
+    }
+}
+
+/// A call that nobody else pays for.
+fn alone(job: Job) -> ToolJob {
+    ToolJob {
+        meter: Meter::new(job.budget, None),
+        grant: job.grant,
     }
 }
 
