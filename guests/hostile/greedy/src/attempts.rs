@@ -34,6 +34,8 @@ pub async fn make(name: &str) -> Option<String> {
         "huge-note" => of(append(Level::Debug, &"j".repeat(HUGE))),
         "huge-prompt" => infer(vec![user("p".repeat(HUGE))], vec![]).await,
         "many-turns" => infer(vec![user(String::new()); MANY], vec![]).await,
+        "count" => of(count_tokens(String::new(), "x".into()).await),
+        "embed" => of(embed(String::new(), "x".into()).await),
         "huge-count" => of(count_tokens(String::new(), "p".repeat(HUGE)).await),
         "huge-embed" => of(embed(String::new(), "p".repeat(HUGE)).await),
         "history" => history().await,
