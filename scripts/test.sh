@@ -54,9 +54,12 @@ step clippy-guests cargo clippy --workspace --all-targets --locked \
 step test-guests cargo test --locked --manifest-path guests/Cargo.toml \
     --target-dir "$guests_target" -p ask -p calc -p fs-search
 step python ./scripts/facecrab-python.sh
-# The tests that share a cache with Hugging Face's client fail without it, here.
+step examples-test ./scripts/examples.sh --test
+step examples ./scripts/examples.sh
+# The tests that share a cache with Hugging Face's client, and those of guests in other
+# languages, fail without what they need, here.
 # Fixtures of models that are not here go to Pinky; those of narf-1m to both its engines.
-step test env FACECRAB_PYTHON=required RUSTY_GENIUS_ENGINE=pinky \
+step test env FACECRAB_PYTHON=required GENIUS_EXAMPLES=required RUSTY_GENIUS_ENGINE=pinky \
     cargo test --workspace --locked --no-fail-fast ${llama[@]+"${llama[@]}"}
 step doc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked ${llama[@]+"${llama[@]}"}
 # The build without llama.cpp. The whole workspace has the packages built already.
