@@ -52,7 +52,7 @@ step clippy-guests cargo clippy --workspace --all-targets --locked \
     --manifest-path guests/Cargo.toml --target-dir "$guests_target" -- -D warnings
 # What of the guests is plain Rust, for this machine.
 step test-guests cargo test --locked --manifest-path guests/Cargo.toml \
-    --target-dir "$guests_target" -p ask -p calc -p fs-search
+    --target-dir "$guests_target" -p ask -p calc -p fixture -p fs-search
 step python ./scripts/facecrab-python.sh
 step examples-test ./scripts/examples.sh --test
 step examples ./scripts/examples.sh
