@@ -88,9 +88,12 @@ const rows = report.fixtures.map((fixture, at) => {
   const words = [fixture.name, ...fixture.tags, ...fixture.asked.map((turn) => turn.content), fixture.answer || ""];
   return { row, status: fixture.status, words: words.join("\n").toLowerCase() };
 });
-byId("rows").append(...rows.map(({ row }) => row));
+// What somebody has to look at comes first.
+const ranks = ["broken", "failed", "flaky", "skipped", "passed"];
+const ranked = [...rows].sort((a, b) => ranks.indexOf(a.status) - ranks.indexOf(b.status));
+byId("rows").append(...ranked.map(({ row }) => row));
 
-const statuses = [...new Set(rows.map(({ status }) => status))];
+const statuses = ranks.filter((rank) => rows.some(({ status }) => status === rank));
 const boxes = statuses.map((status) => {
   const box = element("input");
   box.type = "checkbox";
