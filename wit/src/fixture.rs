@@ -5,18 +5,20 @@
 //! `fixtures/README.md` tells the format. What runs and judges one is the brainteaser.
 
 mod call;
+mod expect;
 mod split;
 
 pub use call::Call;
+pub use expect::{Expect, Finish, Words};
 
 use crate::{
     Behavior, ConfigError, Constraint, ManifestError, ModelSource, ModelSpec, Overflow,
     PartialBehavior, PartialConfig, PartialSampling, Role, TestCase, Turn, locate_toml, parse_toml,
 };
+use expect::FrontExpect;
 use serde::Deserialize;
 use split::{FRONT_LINE, Fault};
-use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Largest fixture, bytes: 1 MiB, as much as one request may hold.
@@ -35,8 +37,6 @@ const MEMORY_LIMIT: u64 = 4096;
 const RETRIES_LIMIT: u32 = 10;
 /// Longest tag, bytes.
 const TAG_LIMIT: usize = 64;
-/// Most files that can be expected.
-const FILES_LIMIT: usize = 32;
 
 /// A test: what to ask which model, within which limits, and what to expect.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,84 +75,6 @@ pub struct Limits {
     pub memory: u64,
 }
 
-/// What a fixture expects of an answer. Judged only where a model answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expect {
-    /// What the answer, the last if there are several prompts, is to be like.
-    pub answer: Words,
-    /// What the answers before the last one are to be like, in order.
-    pub earlier: Vec<Words>,
-    /// A JSON Schema that the answer, as JSON, must satisfy. Default none.
-    pub json_schema: Option<String>,
-    /// The tools that must be called, in this order, and no others; none at all where the
-    /// list is empty. Default: any.
-    pub calls: Option<Vec<Call>>,
-    /// How the generation must end. Default: with `tool-call` where `calls` expects some,
-    /// else with `stop` or `length`.
-    pub finish: Option<Finish>,
-    /// Whether there must be thoughts, or must be none. Default: either.
-    pub thought: Option<bool>,
-    /// Most tokens to be generated for all prompts, thoughts included. Default: the
-    /// fixture's limit.
-    pub max_tokens: Option<u32>,
-    /// Longest time from the requests to the ends of their answers, all prompts together;
-    /// loading the model is not in it. Default: any.
-    pub max_latency: Option<Duration>,
-    /// Files below `/scratch`, and what they are to hold. Default none.
-    pub files: BTreeMap<String, Words>,
-    /// What the scenario is to be denied: each text is part of a denial, and each denial has
-    /// one of the texts. Default: nothing is.
-    pub denied: Vec<String>,
-}
-
-/// What a text is to be like. By default anything will do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Words {
-    /// Texts that must stand in it.
-    pub contains: Vec<String>,
-    /// Texts that must not stand in it.
-    pub not_contains: Vec<String>,
-    /// What it must begin with.
-    pub starts_with: Option<String>,
-    /// What it must end with.
-    pub ends_with: Option<String>,
-    /// A regular expression that matches somewhere in it; syntax of the crate `regex`.
-    pub regex: Option<String>,
-    /// What it must be, byte for byte.
-    pub exact: Option<String>,
-    /// Whether upper and lower case are the same in all of this. Default false.
-    #[serde(rename = "matches-case", deserialize_with = "not")]
-    pub ignores_case: bool,
-}
-
-fn not<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    bool::deserialize(deserializer).map(|value| !value)
-}
-
-/// How a generation can properly end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Finish {
-    /// The model was done, or wrote a stop text.
-    Stop,
-    /// `max-tokens` or the context was full.
-    Length,
-    /// The model asks for a tool.
-    ToolCall,
-}
-
-impl Finish {
-    /// The name as it stands in fixtures, and in `FinishReason::name`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-            Self::ToolCall => "tool-call",
-        }
-    }
-}
-
 /// The front matter as people write it.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -176,43 +98,6 @@ struct FrontLimits {
     logprobs: Option<u32>,
     timeout: Option<String>,
     memory: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-struct FrontExpect {
-    // Those of `Words`: a flattened field would swallow unknown ones.
-    contains: Vec<String>,
-    not_contains: Vec<String>,
-    starts_with: Option<String>,
-    ends_with: Option<String>,
-    regex: Option<String>,
-    exact: Option<String>,
-    matches_case: Option<bool>,
-
-    earlier: Vec<Words>,
-    json_schema: Option<String>,
-    calls: Option<Vec<Call>>,
-    finish: Option<Finish>,
-    thought: Option<bool>,
-    max_tokens: Option<u32>,
-    max_latency: Option<String>,
-    files: BTreeMap<String, Words>,
-    denied: Vec<String>,
-}
-
-impl FrontExpect {
-    fn answer(&self) -> Words {
-        Words {
-            contains: self.contains.clone(),
-            not_contains: self.not_contains.clone(),
-            starts_with: self.starts_with.clone(),
-            ends_with: self.ends_with.clone(),
-            regex: self.regex.clone(),
-            exact: self.exact.clone(),
-            ignores_case: self.matches_case == Some(false),
-        }
-    }
 }
 
 impl Fixture {
@@ -244,21 +129,16 @@ impl Fixture {
             let table = if table == "behavior" { "limits" } else { table };
             wrong(&[table, key], reason)
         })?;
-        check(&front, parts.prompts.len()).map_err(|(path, reason)| {
+        let misplaced = |(path, reason): (Key, String)| {
             let path: Vec<&str> = path.iter().map(|key| &**key).collect();
             wrong(&path, reason)
-        })?;
-        let max_latency = front.expect.max_latency.as_deref().map(latency);
-        let max_latency = max_latency
-            .transpose()
-            .map_err(|reason| wrong(&["expect", "max-latency"], reason))?;
+        };
+        check(&front).map_err(misplaced)?;
+        let expect = front.expect.check(parts.prompts.len()).map_err(misplaced)?;
 
         let mut turns = Vec::with_capacity(1 + parts.prompts.len());
         turns.extend(front.system.map(|text| Turn::new(Role::System, text)));
         turns.extend(parts.prompts.into_iter().map(Turn::user));
-        let answer = front.expect.answer();
-        let expect = front.expect;
-        let calls = expect.calls.as_ref().is_some_and(|calls| !calls.is_empty());
         Ok(Self {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -269,18 +149,7 @@ impl Fixture {
             retries: front.retries,
             config,
             limits,
-            expect: Expect {
-                answer,
-                earlier: expect.earlier,
-                json_schema: expect.json_schema,
-                calls: expect.calls,
-                finish: expect.finish.or(calls.then_some(Finish::ToolCall)),
-                thought: expect.thought,
-                max_tokens: expect.max_tokens,
-                max_latency,
-                files: expect.files,
-                denied: expect.denied,
-            },
+            expect,
         })
     }
 
@@ -359,13 +228,6 @@ fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|e| format!("{text:?} is no duration like \"60s\": {e}"))
 }
 
-fn latency(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("it is 0s; it must be over 0".into()),
-        latency => Ok(latency),
-    }
-}
-
 fn limits(front: &FrontLimits) -> Result<Limits, (&'static str, String)> {
     let timeout = match &front.timeout {
         None => TIMEOUT,
@@ -415,7 +277,7 @@ fn key(parts: &[&str]) -> Key {
 }
 
 /// What the types alone do not say.
-fn check(front: &Front, prompts: usize) -> Result<(), (Key, String)> {
+fn check(front: &Front) -> Result<(), (Key, String)> {
     if let Some(system) = &front.system {
         if system.trim().is_empty() {
             return Err((key(&["system"]), "it is empty; leave it out".into()));
@@ -436,69 +298,6 @@ fn check(front: &Front, prompts: usize) -> Result<(), (Key, String)> {
     if front.retries.is_some_and(|retries| retries > RETRIES_LIMIT) {
         let reason = format!("it must be 0 to {RETRIES_LIMIT}");
         return Err((key(&["retries"]), reason));
-    }
-    expectations(&front.expect, prompts)
-}
-
-fn expectations(expect: &FrontExpect, prompts: usize) -> Result<(), (Key, String)> {
-    words(&expect.answer(), &["expect"])?;
-    for earlier in &expect.earlier {
-        words(earlier, &["expect", "earlier"])?;
-    }
-    if expect.earlier.len() >= prompts.max(1) {
-        let reason = format!(
-            "it is about {} answers before the last one, and there are {}",
-            expect.earlier.len(),
-            prompts.saturating_sub(1)
-        );
-        return Err((key(&["expect", "earlier"]), reason));
-    }
-    if expect.files.len() > FILES_LIMIT {
-        let reason = format!("it names more than {FILES_LIMIT} files");
-        return Err((key(&["expect", "files"]), reason));
-    }
-    for (path, file) in &expect.files {
-        let plain = |part| matches!(part, Component::Normal(_));
-        if path.is_empty() || !Path::new(path).components().all(plain) {
-            let reason = "a file's path begins below /scratch, and has no `..`".into();
-            return Err((key(&["expect", "files", path]), reason));
-        }
-        words(file, &["expect", "files", path])?;
-    }
-    if expect.denied.iter().any(String::is_empty) {
-        let reason = "an empty text is part of every denial".into();
-        return Err((key(&["expect", "denied"]), reason));
-    }
-    if let Some(schema) = &expect.json_schema
-        && let Err(e) = serde_json::from_str::<serde_json::Value>(schema)
-    {
-        let reason = format!("it is not JSON: {e}");
-        return Err((key(&["expect", "json-schema"]), reason));
-    }
-    let none = expect.calls.as_ref().is_some_and(Vec::is_empty);
-    if none && expect.finish == Some(Finish::ToolCall) {
-        let reason = "there must be no calls, and only a call ends so".into();
-        return Err((key(&["expect", "finish"]), reason));
-    }
-    if expect.max_tokens == Some(0) {
-        let reason = "it is 0; it must be at least 1".into();
-        return Err((key(&["expect", "max-tokens"]), reason));
-    }
-    Ok(())
-}
-
-fn words(words: &Words, table: &[&str]) -> Result<(), (Key, String)> {
-    let one = |text: &Option<String>| text.iter().cloned().collect::<Vec<_>>();
-    for (name, texts) in [
-        ("contains", &words.contains),
-        ("not-contains", &words.not_contains),
-        ("starts-with", &one(&words.starts_with)),
-        ("ends-with", &one(&words.ends_with)),
-    ] {
-        if texts.iter().any(String::is_empty) {
-            let reason = "an empty text stands in every answer".into();
-            return Err((key(&[table, &[name]].concat()), reason));
-        }
     }
     Ok(())
 }

@@ -21,6 +21,7 @@
 
 mod builder;
 pub mod bundled;
+mod component;
 mod home;
 mod house;
 mod plan;

@@ -1,6 +1,7 @@
 //! From a manifest to a run: names become models, components, tools and directories.
 
-use crate::builder::{Genius, component};
+use crate::builder::Genius;
+use crate::component::component;
 use rusty_genius_core::component::ComponentInfo;
 use rusty_genius_core::{
     Budget, Digest, FileGrant, GeniusError, RunManifest, SandboxError, ToolGrant,

@@ -18,7 +18,7 @@ pub enum Request {
         /// What is said.
         turns: Vec<Turn>,
         /// How to generate. What the guest does not set is not in it.
-        config: PartialConfig,
+        config: Box<PartialConfig>,
     },
     /// How many tokens a text is.
     CountTokens {

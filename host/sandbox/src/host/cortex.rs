@@ -1,24 +1,18 @@
 //! `cortex`: sessions and generations.
 
 use super::batches::Batches;
+use super::generation::{Generation, Source, Take};
 use super::{Ctx, Desk, Host};
 use crate::bindings::cortex;
 use crate::bindings::types::{Error, InferenceConfig, InferenceEvent, Turn};
 use crate::convert;
-use crate::meter::{CallClass, Meter, Permit};
-use crate::tape::{Answer, Kept, Reply, Request, Tape, Taped, Timed, wrong};
-use futures::{Stream, StreamExt};
+use crate::meter::{CallClass, Permit};
+use crate::tape::{Answer, Reply, Request, Tape, Taped, wrong};
+use futures::StreamExt;
 use rusty_genius_core as core;
-use rusty_genius_core::{
-    AssetError, BudgetResource, Completion, FinishReason, GeniusError, ModelSource, ModelSpec,
-    Usage,
-};
-use rusty_genius_cortex::{Canceller, Clock};
-use rusty_genius_stem::{Demand, Inference, Lease, Session};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use rusty_genius_core::{AssetError, BudgetResource, GeniusError, ModelSource, ModelSpec};
+use rusty_genius_cortex::Canceller;
+use rusty_genius_stem::{Demand, Lease, Session};
 use wasmtime::component::{Access, Accessor, Resource, StreamReader};
 
 /// A guest's `session`.
@@ -47,116 +41,6 @@ pub struct HostInference {
 impl Drop for HostInference {
     fn drop(&mut self) {
         self.cancel();
-    }
-}
-
-/// Where a generation's events come from.
-enum Source {
-    Engine(Box<Inference>),
-    Tape(Taped),
-}
-
-impl Source {
-    fn usage(&self) -> Usage {
-        match self {
-            Self::Engine(events) => events.usage(),
-            Self::Tape(taped) => taped.usage(),
-        }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<core::InferenceEvent>> {
-        match self {
-            Self::Engine(events) => Pin::new(events).poll_next(cx),
-            Self::Tape(taped) => Poll::Ready(taped.next()),
-        }
-    }
-}
-
-/// What is kept of a generation, for a tape.
-struct Take {
-    kept: Kept,
-    began: Duration,
-    events: Vec<Timed>,
-}
-
-/// A generation with what it owes: its place in the budget, and its usage to the meter.
-struct Generation {
-    events: Source,
-    meter: Meter,
-    /// What of its usage is charged already.
-    charged: Usage,
-    /// Whether it was stopped because the run's tokens are spent.
-    cut: bool,
-    take: Option<Take>,
-    clock: Arc<dyn Clock>,
-    _running: Permit,
-}
-
-impl Generation {
-    /// Charges what was consumed since the last time.
-    fn charge(&mut self) {
-        let usage = self.events.usage();
-        let more = |now: u32, before: u32| u64::from(now.saturating_sub(before));
-        let prompt = more(usage.prompt_tokens, self.charged.prompt_tokens);
-        let answer = more(usage.completion_tokens, self.charged.completion_tokens);
-        self.meter.add(BudgetResource::PromptTokens, prompt);
-        self.meter.add(BudgetResource::CompletionTokens, answer);
-        self.charged = usage;
-    }
-
-    fn cancel(&self) {
-        if let Source::Engine(events) = &self.events {
-            events.canceller().cancel();
-        }
-    }
-
-    fn keep(&mut self, event: &core::InferenceEvent) {
-        if let Some(take) = &mut self.take {
-            let since = self.clock.now().saturating_sub(take.began);
-            take.events.push(Timed {
-                at: u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
-                event: event.clone(),
-            });
-        }
-    }
-}
-
-impl Stream for Generation {
-    type Item = InferenceEvent;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<InferenceEvent>> {
-        let mut event = std::task::ready!(self.events.poll_next(cx));
-        self.charge();
-        match &mut event {
-            Some(core::InferenceEvent::Complete(Completion { finish, .. })) => {
-                if let FinishReason::Failed(error) = finish {
-                    self.meter.trouble(&error.clone().into());
-                }
-                if self.cut && *finish == FinishReason::Cancelled {
-                    *finish = FinishReason::Length;
-                }
-            }
-            // Others that run beside it may have spent what it was promised.
-            Some(_) if !self.cut && self.meter.left(BudgetResource::CompletionTokens) == 0 => {
-                self.cut = true;
-                self.cancel();
-            }
-            _ => {}
-        }
-        if let Some(event) = &event {
-            self.keep(event);
-        }
-        Poll::Ready(event.map(convert::event_out))
-    }
-}
-
-impl Drop for Generation {
-    fn drop(&mut self) {
-        self.charge();
-        self.meter.consumed(&self.events.usage());
-        if let Some(take) = self.take.take() {
-            take.kept.put(Answer::Events(take.events));
-        }
     }
 }
 
@@ -273,7 +157,7 @@ impl Desk {
             session: number,
             model: session.model().id(),
             turns: turns.clone(),
-            config: config.clone(),
+            config: Box::new(config.clone()),
         };
         let reply = self.tape.as_ref().map(|tape| tape.ask(request()));
         let kept = match reply.transpose()? {
@@ -296,11 +180,7 @@ impl Desk {
             }
         };
         let canceller = events.canceller();
-        let take = kept.map(|kept| Take {
-            kept,
-            began,
-            events: Vec::new(),
-        });
+        let take = kept.map(|kept| Take::new(kept, began));
         let events = Source::Engine(Box::new(events));
         Ok(self.generation(events, Some(canceller), take, running))
     }
@@ -310,19 +190,12 @@ impl Desk {
         events: Source,
         canceller: Option<Canceller>,
         take: Option<Take>,
-        _running: Permit,
+        running: Permit,
     ) -> HostInference {
+        let (meter, clock) = (self.meter.clone(), self.stem.clock());
         HostInference {
             canceller,
-            generation: Some(Generation {
-                events,
-                meter: self.meter.clone(),
-                charged: Usage::default(),
-                cut: false,
-                take,
-                clock: self.stem.clock(),
-                _running,
-            }),
+            generation: Some(Generation::new(events, take, meter, clock, running)),
         }
     }
 

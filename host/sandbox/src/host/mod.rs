@@ -6,6 +6,7 @@ mod cortex;
 mod cortex_blocking;
 mod facecrab;
 mod files;
+mod generation;
 mod journal;
 mod network;
 mod reply;
