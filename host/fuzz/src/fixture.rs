@@ -1,6 +1,6 @@
 use rusty_genius_core::Role;
 use rusty_genius_core::fixture::{Call, FIXTURE_LIMIT, Fixture};
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::Duration;
 
 /// A fixture's file ([`Fixture::parse`]).
@@ -20,11 +20,16 @@ pub fn fixture(bytes: &[u8]) {
     };
     assert!(bytes.len() as u64 <= FIXTURE_LIMIT);
     assert_eq!(fixture.model.id(), "org/repo:Q4");
-    let Some((prompt, before)) = fixture.turns.split_last() else {
-        panic!("a fixture without a turn");
-    };
-    assert!(prompt.role == Role::User && !prompt.content.trim().is_empty());
-    assert!(before.len() <= 1 && before.iter().all(|turn| turn.role == Role::System));
+    // A system turn if there is one, and then a turn for each prompt.
+    let system = fixture
+        .turns
+        .iter()
+        .take_while(|turn| turn.role == Role::System);
+    let prompts = &fixture.turns[system.count().min(1)..];
+    assert!((1..=64).contains(&prompts.len()) && prompts.len() == fixture.answers());
+    for prompt in prompts {
+        assert!(prompt.role == Role::User && !prompt.content.trim().is_empty());
+    }
     for turn in &fixture.turns {
         let legal = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
         assert!(turn.content.chars().all(legal), "{:?}", turn.content);
@@ -40,6 +45,14 @@ pub fn fixture(bytes: &[u8]) {
         let printed = call.to_string();
         assert_eq!(printed.parse::<Call>().as_ref(), Ok(call), "{printed}");
     }
+    assert!(fixture.expect.earlier.len() < prompts.len());
+    for path in fixture.expect.files.keys() {
+        let out = Path::new(path)
+            .components()
+            .any(|part| part == Component::ParentDir);
+        assert!(!out && Path::new(path).is_relative(), "{path}");
+    }
+    assert!(fixture.retries.is_none_or(|retries| retries <= 10));
     let case = fixture.test_case();
     assert_eq!((case.turns, case.config), (fixture.turns, fixture.config));
 }

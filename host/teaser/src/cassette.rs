@@ -251,7 +251,7 @@ mod tests {
                         session: 0,
                         model: "a/b:c".into(),
                         turns: vec![Turn::user("Hello\nyou")],
-                        config,
+                        config: Box::new(config),
                     },
                     answer: Answer::Events(events.collect()),
                 },

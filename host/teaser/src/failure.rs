@@ -371,9 +371,9 @@ impl fmt::Display for Failure {
             }
             Self::Late { latency, limit } => write!(
                 f,
-                "`expect.max-latency`: it took {} ms, at most {} ms expected",
-                latency.as_millis(),
-                limit.as_millis()
+                "`expect.max-latency`: it took {}, at most {} expected",
+                humantime::format_duration(*latency),
+                humantime::format_duration(*limit)
             ),
             Self::Ended { expected, finish } => write!(
                 f,

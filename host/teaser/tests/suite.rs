@@ -183,7 +183,7 @@ fn a_cassette_answers_as_the_engine_did_and_there_is_no_engine() {
     // An engine of this name is in no build.
     let replay = runner()
         .on_engine("no-such-engine")
-        .taping(Tapes::Replay(dir.clone()));
+        .taping(Tapes::Replay(dir));
     let again = run(&replay, scan(&root), 2, false);
     assert!(again.passed(), "{again:?}");
     for (first, again) in first.rows.iter().zip(&again.rows) {

@@ -340,3 +340,91 @@ fn case_can_be_ignored_beyond_ascii_too() {
         1
     );
 }
+
+#[test]
+fn answers_before_the_last_one_are_judged_by_their_own_rules() {
+    let front = "[expect]\nearlier = [{ contains = ['Hi'] }, { exact = 'Bye' }]";
+    let text = format!("+++\n{front}\n+++\na\n+++\nb\n+++\nc\n");
+    let fixture = Fixture::parse("a/b/c/d", Path::new("d.md"), text.as_bytes()).unwrap();
+    let judged = |earlier: &[&str]| -> Vec<String> {
+        let mut evidence = good();
+        seen(&mut evidence).earlier = earlier.iter().map(ToString::to_string).collect();
+        let failures = judge(&fixture, &SCENARIO, &evidence, Standard::Answer);
+        failures.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(judged(&["Hi!", "Bye"]), [""; 0]);
+    assert_eq!(
+        judged(&["Ho", "Bye "]),
+        [
+            "`expect.earlier[0].contains`: the answer lacks \"Hi\"",
+            "`expect.earlier[1].exact`: the answer is \"Bye \", expected \"Bye\"",
+        ]
+    );
+    assert_eq!(
+        judged(&["Hi"]),
+        ["there are 1 answers before the last one, expected 2"]
+    );
+}
+
+#[test]
+fn files_are_held_against_what_is_expected_of_them() {
+    let front = "[expect.files.'notes/a.txt']\nexact = 'A'\n[expect.files.b]\nregex = '^B'";
+    let judged = |files: &[(&str, Result<&str, &str>)]| -> Vec<String> {
+        let mut evidence = good();
+        for (path, content) in files {
+            let content = content.map(|text| text.as_bytes().to_vec());
+            let content = content.map_err(str::to_owned);
+            evidence.expected.insert((*path).to_owned(), content);
+        }
+        let failures = judge(&fixture(front), &SCENARIO, &evidence, Standard::Answer);
+        assert!(failures.iter().all(Failure::is_of_answer));
+        failures.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        judged(&[("notes/a.txt", Ok("A")), ("b", Ok("B!"))]),
+        [""; 0]
+    );
+    assert_eq!(
+        judged(&[
+            ("notes/a.txt", Ok("a")),
+            ("b", Err("it is not a regular file"))
+        ]),
+        [
+            "`expect.files.\"notes/a.txt\".exact`: the file is \"a\", expected \"A\"",
+            "`expect.files`: /scratch/b: it is not a regular file",
+        ]
+    );
+}
+
+#[test]
+fn a_schema_and_a_time_are_expectations_too() {
+    let told = answer("[expect]\njson-schema = '{\"type\": \"object\"}'\nmax-latency = '1us'");
+    assert!(
+        told[0].starts_with("`expect.json-schema`: the answer is not JSON"),
+        "{told:?}"
+    );
+    // 30 and 90 microseconds of the usage.
+    assert_eq!(
+        told[1],
+        "`expect.max-latency`: it took 120us, at most 1us expected"
+    );
+    assert_eq!(answer("[expect]\nmax-latency = '120us'"), [""; 0]);
+}
+
+#[test]
+fn what_is_denied_has_to_be_expected_and_the_other_way_round() {
+    let denied = |refusals: &[&str]| -> Vec<String> {
+        let failures = pipeline("[expect]\ndenied = ['model a/b', 'tool']", |e| {
+            e.refusals = refusals.iter().map(ToString::to_string).collect();
+        });
+        failures.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(denied(&["model a/b; grant it", "tool \"x\""]), [""; 0]);
+    assert_eq!(
+        denied(&["model a/b", "writing to /etc"]),
+        [
+            "the host refused: writing to /etc",
+            "`expect.denied`: nothing with \"tool\" was denied",
+        ]
+    );
+}
