@@ -1,5 +1,8 @@
 //! `genius test`: what a fixture costs besides the model. Pinky without delay, two at once.
-#![allow(clippy::unwrap_used, reason = "a benchmark that meets an error has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark that meets an error has failed"
+)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::fs;
@@ -24,7 +27,9 @@ fn test(criterion: &mut Criterion) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-fixtures");
     fixtures(&folder);
     let mut group = criterion.benchmark_group("genius test");
-    group.sample_size(10).measurement_time(Duration::from_secs(20));
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(20));
     let mut command = |name: &str, count: u64, filter: &str| {
         group.throughput(Throughput::Elements(count));
         group.bench_function(name, |bencher| {

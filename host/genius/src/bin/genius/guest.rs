@@ -1,5 +1,8 @@
 //! `genius guest inspect`, and what a run would get: `genius run --dry-run`.
 
+mod call;
+mod new;
+
 use crate::grants::GrantArgs;
 use crate::{exit, safe};
 use clap::Subcommand;
@@ -25,15 +28,26 @@ pub(crate) enum GuestCommand {
         #[command(flatten)]
         grants: GrantArgs,
     },
+    /// Call a tool once, or ask it what it is
+    Call(call::CallArgs),
+    /// Begin a guest of your own: a folder that builds and passes its own test
+    New(new::NewArgs),
 }
 
 pub(crate) async fn guest(command: GuestCommand) -> ExitCode {
-    let GuestCommand::Inspect {
-        guest,
-        json,
-        grants,
-    } = command;
-    match look(&guest, &grants).await {
+    match command {
+        GuestCommand::Inspect {
+            guest,
+            json,
+            grants,
+        } => inspect_guest(&guest, json, &grants).await,
+        GuestCommand::Call(args) => call::call(args).await,
+        GuestCommand::New(args) => new::new(&args),
+    }
+}
+
+async fn inspect_guest(guest: &str, json: bool, grants: &GrantArgs) -> ExitCode {
+    match look(guest, grants).await {
         Ok(outlook) => {
             let text = match json {
                 true => format!("{}\n", outlook.json()),
