@@ -61,6 +61,9 @@ step examples ./scripts/examples.sh
 # Fixtures of models that are not here go to Pinky; those of narf-1m to both its engines.
 step test env FACECRAB_PYTHON=required GENIUS_EXAMPLES=required RUSTY_GENIUS_ENGINE=pinky \
     cargo test --workspace --locked --no-fail-fast ${llama[@]+"${llama[@]}"}
+# Of the command that the tests were built with. In the other languages it takes minutes,
+# which is for .github/workflows/ci.yml.
+step guest-new ./scripts/tests/guest-new.sh rust
 step doc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked ${llama[@]+"${llama[@]}"}
 # The build without llama.cpp. The whole workspace has the packages built already.
 step pinky env GENIUS_PACKAGES="--workspace" ./scripts/pinky.sh
