@@ -12,6 +12,12 @@ genius=${GENIUS:-target/debug/genius}
 GENIUS=$(realpath "$genius")
 langs=("$@")
 [ $# != 0 ] || langs=(rust python js)
+for lang in "${langs[@]}"; do
+    case $lang in
+    rust | python | js) ;;
+    *) setup_fail "$lang is no language of guests" "rust, python or js" ;;
+    esac
+done
 
 # Empty, but for what the guests share: each of these takes longer than all the rest.
 root=$PWD/target/tmp/guest-new
@@ -90,7 +96,6 @@ for lang in "${langs[@]}"; do
     rust) setup_guest_cargo ;;
     python) setup_python ;;
     js) setup_js ;;
-    *) setup_fail "$lang is no language of guests" "rust, python or js" ;;
     esac
     for world in workflow policy scenario tool; do
         name=$lang-$world

@@ -479,6 +479,16 @@ impl SandboxError {
                 "decide" | "configure" => {
                     "build the component for the world `policy` of the WIT package in wit/".into()
                 }
+                "run-case" => {
+                    "build the component for the world `scenario` (or `scenario-blocking`) of \
+                     the WIT package in wit/"
+                        .into()
+                }
+                "describe" | "call" => {
+                    "build the component for the world `tool` (or `tool-blocking`) of the WIT \
+                     package in wit/"
+                        .into()
+                }
                 _ => "build the component for the world `workflow` (or `workflow-blocking`) of \
                       the WIT package in wit/"
                     .into(),

@@ -286,7 +286,8 @@ fn a_record_tells_what_a_run_was_granted_did_and_was_denied() {
 #[test]
 fn a_run_that_nobody_waits_for_is_recorded_as_interrupted() {
     test(async {
-        let records = Records::new(tmp("records"));
+        // Nobody else's: the newest record is this run's.
+        let records = Records::new(tmp("records-interrupted"));
         let sandbox = sandbox_with(pinky(|_| {}), |config| {
             config.records = Some(records.clone());
         });

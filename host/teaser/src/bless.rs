@@ -5,7 +5,6 @@ use crate::failure::{Failure, Place};
 use crate::suite::{Row, RowResult};
 use crate::words::WordsFault;
 use std::fs;
-use std::path::Path;
 use toml_edit::{DocumentMut, Item, Value};
 
 /// Rewrites the `exact` texts of a fixture that failed for nothing else: the file's other
@@ -32,14 +31,8 @@ pub fn bless(row: &Row) -> Result<Vec<String>, String> {
     }
     let text = fs::read_to_string(&row.path).map_err(|e| e.to_string())?;
     let (blessed, keys) = rewrite(&text, &changes)?;
-    write(&row.path, &blessed)?;
+    aside::write(&row.path, blessed.as_bytes()).map_err(|e| e.to_string())?;
     Ok(keys)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    // Through a link, not in its place.
-    let path = path.canonicalize().map_err(|e| e.to_string())?;
-    aside::write(&path, text.as_bytes()).map_err(|e| e.to_string())
 }
 
 fn rewrite(text: &str, changes: &[(Place, String)]) -> Result<(String, Vec<String>), String> {
@@ -90,6 +83,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rusty_genius_core::fixture::Fixture;
+    use std::path::Path;
 
     const TEXT: &str = "+++\n# why\n[expect]\nexact = 'old'   # as of May\nearlier = [{ exact = \"hi\" }]\n\n[expect.files.\"a.txt\"]\nexact = \"\"\"\nx\n\"\"\"\n+++\n\none\n+++\ntwo\n";
 

@@ -42,10 +42,15 @@ async fn observe(case: TestCase) -> Result<Observation, Error> {
         answers.push(ask(&session, round, case.config.clone(), &mut usage).await?);
     }
 
-    let silent = answers.iter().find(|a| a.text.is_empty() && a.calls.is_empty());
+    let silent = answers
+        .iter()
+        .find(|a| a.text.is_empty() && a.calls.is_empty());
     let ragged = answers.iter().find(|a| a.completions != 1);
     let checks = vec![
-        check("it says something", silent.map(|_| "an answer is empty".into())),
+        check(
+            "it says something",
+            silent.map(|_| "an answer is empty".into()),
+        ),
         check(
             "one end each",
             ragged.map(|a| format!("an answer has {} ends", a.completions)),

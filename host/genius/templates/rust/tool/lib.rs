@@ -48,7 +48,10 @@ mod tests {
 
     #[test]
     fn words_are_what_space_separates() {
-        assert_eq!(answer(r#"{"text": " one  two\n"}"#).as_deref(), Ok(r#"{"words":2}"#));
+        assert_eq!(
+            answer(r#"{"text": " one  two\n"}"#).as_deref(),
+            Ok(r#"{"words":2}"#)
+        );
         assert_eq!(answer(r#"{"text": ""}"#).as_deref(), Ok(r#"{"words":0}"#));
     }
 
