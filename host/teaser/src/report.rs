@@ -35,8 +35,34 @@ struct Fault {
     diff: Option<String>,
     /// What to do about it.
     hint: Option<String>,
-    /// The line of its file that it is about, if that is known.
-    line: Option<usize>,
+    /// What of its file it is about.
+    about: About,
+}
+
+/// What of a fixture's file a fault is about.
+enum About {
+    /// A line, if one is known.
+    Line(Option<usize>),
+    /// A key, its parts apart; none where it is about the whole.
+    Key(Vec<String>),
+}
+
+impl Fault {
+    /// The line of the fixture that it is about, if that is known. Of a key it is looked for
+    /// in the file as it is now.
+    fn line(&self, row: &Row) -> Option<usize> {
+        match &self.about {
+            About::Line(line) => *line,
+            About::Key(key) if key.is_empty() => Some(1),
+            About::Key(key) => {
+                let fixture = row.fixture.as_ref()?;
+                let bytes = std::fs::read(&row.path).unwrap_or_default();
+                let key: Vec<&str> = key.iter().map(|part| &**part).collect();
+                let placed = crate::Fixture::wrong(&fixture.file, &bytes, &key, String::new());
+                Some(placed.line.unwrap_or(1))
+            }
+        }
+    }
 }
 
 /// What is wrong with a row.
@@ -47,34 +73,21 @@ fn faults(row: &Row) -> Vec<Fault> {
             text: crate::show::line(&error.to_string()),
             diff: None,
             hint: error.hint(),
-            line: match error {
+            about: About::Line(match error {
                 GeniusError::Manifest(e) => e.line,
                 _ => None,
-            },
+            }),
         }],
         RowResult::Ran(outcome) => {
             let fault = |failure: &Failure| Fault {
                 text: failure.to_string(),
                 diff: failure.diff(),
                 hint: failure.hint(),
-                line: line_of(row, failure),
+                about: About::Key(failure.key()),
             };
             outcome.failures.iter().map(fault).collect()
         }
     }
-}
-
-/// The line of the key that a failure is about, in the fixture as it is now.
-fn line_of(row: &Row, failure: &Failure) -> Option<usize> {
-    let key = failure.key();
-    let fixture = row.fixture.as_ref()?;
-    if key.is_empty() {
-        return Some(1);
-    }
-    let bytes = std::fs::read(&row.path).unwrap_or_default();
-    let key: Vec<&str> = key.iter().map(|part| &**part).collect();
-    let placed = crate::Fixture::wrong(&fixture.file, &bytes, &key, String::new());
-    Some(placed.line.unwrap_or(1))
 }
 
 /// The figures of a report.

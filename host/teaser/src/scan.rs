@@ -54,29 +54,39 @@ fn root_of(path: &Path) -> PathBuf {
 /// Lists the fixtures at these paths, files and folders, sorted by path and each once. As
 /// [`scan`], of which each path is given the part that lies below it.
 pub fn scan_paths(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<Found> {
-    let mut all: BTreeMap<PathBuf, Found> = BTreeMap::new();
+    // A shell may name a thousand files of one folder, which is read once.
+    let mut roots: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for path in paths {
         let path = path.as_ref();
-        let root = root_of(path);
+        let paths = roots.entry(root_of(path)).or_default();
+        paths.push(path.to_owned());
+    }
+    let mut all: BTreeMap<PathBuf, Found> = BTreeMap::new();
+    for (root, paths) in roots {
         let mut found = scan(&root);
-        if root != path {
-            found.retain(|found| found.path.starts_with(path));
-        }
-        if found.is_empty() {
-            let reason = match fs::symlink_metadata(path) {
-                Ok(_) => "there is no fixture (ORG/REPO/QUANT/TEST.md) here".to_owned(),
-                Err(e) => e.to_string(),
-            };
-            let shown = PathBuf::from(show::name(path.as_os_str()));
-            found.push(Found {
-                name: shown.display().to_string(),
-                path: path.to_owned(),
-                fixture: Err(whole_file(&shown, reason).into()),
-            });
-        }
+        let below = |found: &Found, path: &PathBuf| *path == root || found.path.starts_with(path);
+        let empty = paths
+            .iter()
+            .filter(|path| !found.iter().any(|found| below(found, path)));
+        all.extend(empty.map(|path| (path.clone(), nothing_at(path))));
+        found.retain(|found| paths.iter().any(|path| below(found, path)));
         all.extend(found.into_iter().map(|found| (found.path.clone(), found)));
     }
     all.into_values().collect()
+}
+
+/// That there is no fixture at a path, and why.
+fn nothing_at(path: &Path) -> Found {
+    let reason = match fs::symlink_metadata(path) {
+        Ok(_) => "there is no fixture (ORG/REPO/QUANT/TEST.md) here".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    let shown = PathBuf::from(show::name(path.as_os_str()));
+    Found {
+        name: shown.display().to_string(),
+        path: path.to_owned(),
+        fixture: Err(whole_file(&shown, reason).into()),
+    }
 }
 
 /// Lists the fixtures below `root`, sorted by path. It never fails and never stops half

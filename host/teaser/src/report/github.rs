@@ -21,7 +21,7 @@ pub fn annotations(row: &Row) -> String {
         );
     }
     for fault in faults(row) {
-        let line = fault.line.unwrap_or(1);
+        let line = fault.line(row).unwrap_or(1);
         let mut message = fault.text;
         if let Some(diff) = fault.diff {
             message = message + "\n" + diff.trim_end();

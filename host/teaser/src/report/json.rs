@@ -126,8 +126,8 @@ fn entry(row: &Row) -> Entry {
         failures: faults(row)
             .into_iter()
             .map(|fault| Wrong {
+                line: fault.line(row),
                 text: fault.text,
-                line: fault.line,
                 diff: fault.diff,
                 hint: fault.hint,
             })
