@@ -327,7 +327,7 @@ impl Policies {
 /// The house: models, engines and a sandbox for guests. A clone is the same house.
 #[derive(Clone)]
 pub struct Genius {
-    sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
     policies: Arc<Policies>,
     stem: Stem,
     names: Arc<Names>,
@@ -389,11 +389,6 @@ impl Genius {
         job: Job,
     ) -> Result<Report<String>, GeniusError> {
         Ok(self.sandbox.run_tool(tool, arguments, job).await?)
-    }
-
-    /// Where guests run.
-    pub(crate) fn sandbox_ref(&self) -> &Sandbox {
-        &self.sandbox
     }
 
     /// Resolves a model: a name of the manifest, or a spec; the empty string is the

@@ -8,7 +8,7 @@ use rusty_genius_teaser::House;
 
 impl House for Genius {
     fn sandbox(&self) -> &Sandbox {
-        self.sandbox_ref()
+        &self.sandbox
     }
 
     fn model(&self, name: &str) -> Result<ModelSpec, GeniusError> {

@@ -1,20 +1,6 @@
 #!/usr/bin/env bash
 # Builds the policy and lets it decide a short trial: no model, no network.
-# Setting: GENIUS, the command, if it is not `genius` on the PATH; an absolute path.
-set -euo pipefail
-CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")"
-genius=${GENIUS:-genius}
-component=./build/{{name}}.wasm
-
-fail() {
-    echo "error: $1" >&2
-    exit 1
-}
-command -v "$genius" >/dev/null || fail "$genius was not found; GENIUS names it elsewhere"
-
-./build.sh
-{{unit-test}}
-# The trial ends with 1 if the policy trapped, took too long, or broke a rule.
+{{test-head}}# The trial ends with 1 if the policy trapped, took too long, or broke a rule.
 found=$("$genius" policy check "$component")
 grep -qx "policy   {{name}}" <<<"$found" || fail "it does not call itself {{name}}: $found"
 grep -q "^trial .* 0 failed$" <<<"$found" || fail "requests failed: $found"

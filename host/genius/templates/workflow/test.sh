@@ -1,20 +1,6 @@
 #!/usr/bin/env bash
 # Builds the workflow and runs it on Pinky, the stub engine: no model, no network.
-# Setting: GENIUS, the command, if it is not `genius` on the PATH; an absolute path.
-set -euo pipefail
-CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")"
-genius=${GENIUS:-genius}
-component=./build/{{name}}.wasm
-
-fail() {
-    echo "error: $1" >&2
-    exit 1
-}
-command -v "$genius" >/dev/null || fail "$genius was not found; GENIUS names it elsewhere"
-
-./build.sh
-{{unit-test}}
-# Runs leave their files here.
+{{test-head}}# Runs leave their files here.
 export RUSTY_GENIUS_TMP=$PWD/build/tmp
 
 # Pinky answers the same words the same way each time, whoever asks.

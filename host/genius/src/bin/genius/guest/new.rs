@@ -209,6 +209,11 @@ fn check_name(name: &str) -> Result<(), Fault> {
 /// What stands for the words between `{{` and `}}`.
 fn words(name: &str, world: World, lang: Lang) -> Vec<(&'static str, String)> {
     vec![
+        // First: the others stand in it, too.
+        (
+            "test-head",
+            include_str!("../../../../templates/test-head.sh").to_owned(),
+        ),
         ("name", name.to_owned()),
         ("crate", name.replace('-', "_")),
         ("world", world.in_contract(lang)),
