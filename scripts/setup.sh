@@ -117,3 +117,22 @@ setup_component() {
     [ -x "$setup_sysroot/bin/cargo-${1/rustfmt/fmt}" ] || setup_rustup component add "$1" ||
         setup_fail "$1 is not installed" "rustup component add $1"
 }
+
+# --- for the scripts that need it: setup_python, python3 with virtual environments
+
+setup_python() {
+    # Debian's python3 comes without what a virtual environment needs.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || setup_apt_install python3-venv ||
+        setup_fail "python3 with virtual environments was not found" \
+            "Debian: apt-get install python3-venv" "Fedora: dnf install python3" \
+            "macOS: brew install python3"
+}
+
+# --- for the scripts that need it: setup_node, Node.js with npm
+
+setup_node() {
+    # Debian's nodejs is only suggested to come with npm.
+    { command -v node && command -v npm; } >/dev/null || setup_apt_install nodejs npm ||
+        setup_fail "node or npm was not found" "Debian: apt-get install nodejs npm" \
+            "Fedora: dnf install nodejs npm" "macOS: brew install node"
+}

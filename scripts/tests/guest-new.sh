@@ -31,7 +31,7 @@ export NODE_MODULES="$root/shared/js/node_modules"
 # The cargo of the PATH builds for wasm32-wasip2: as it is, or, where rustup has not the
 # target, by Debian's compiler. guests/bundle/build.rs tells why each of these must be said.
 # Only for that target: what is for this machine is built as always.
-setup_guest_cargo() {
+prepare_rust() {
     setup_has_wasm_std && return
     local cargo tools
     cargo=$(command -v cargo)
@@ -54,12 +54,8 @@ END
     export PATH="$root/shared/bin:$PATH"
 }
 
-setup_python() {
-    # Debian's python3 comes without what a virtual environment needs.
-    python3 -c 'import ensurepip, venv' 2>/dev/null || setup_apt_install python3-venv ||
-        setup_fail "python3 with virtual environments was not found" \
-            "Debian: apt-get install python3-venv" "Fedora: dnf install python3" \
-            "macOS: brew install python3"
+prepare_python() {
+    setup_python
     local wanted=host/genius/templates/python/requirements.txt
     # Of an earlier version it is no use.
     cmp -s "$wanted" "$VENV/requirements.txt" && return
@@ -71,11 +67,8 @@ setup_python() {
     cp "$wanted" "$VENV"
 }
 
-setup_js() {
-    { command -v node && command -v npm; } >/dev/null || setup_apt_install nodejs npm ||
-        setup_fail "node or npm was not found" \
-            "Debian: apt-get install nodejs npm" "Fedora: dnf install nodejs npm" \
-            "macOS: brew install node"
+prepare_js() {
+    setup_node
     local wanted=host/genius/templates/js/package.json folder=$root/shared/js
     cmp -s "$wanted" "$folder/package.json" && [ -d "$NODE_MODULES" ] && return
     [ -z "${GENIUS_NO_INSTALL:-}" ] || setup_fail "componentize-js is not in $NODE_MODULES" \
@@ -93,9 +86,9 @@ setup_js() {
 failed=0
 for lang in "${langs[@]}"; do
     case $lang in
-    rust) setup_guest_cargo ;;
-    python) setup_python ;;
-    js) setup_js ;;
+    rust) prepare_rust ;;
+    python) prepare_python ;;
+    js) prepare_js ;;
     esac
     for world in workflow policy scenario tool; do
         name=$lang-$world
