@@ -29,8 +29,7 @@ const HTTP: &str = "isahc";
 pub(crate) fn install() -> Result<(), String> {
     let filter = std::env::var_os(VARIABLE).filter(|v| !v.is_empty());
     let Some(filter) = filter else { return Ok(()) };
-    let wish = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let color = wish && io::stderr().is_terminal();
+    let color = safe::wants_color() && io::stderr().is_terminal();
     let subscriber = subscriber(parse(&filter)?, color, io::stderr);
     // Only a second one would fail, and this command has one place that sets it.
     let _ = tracing::subscriber::set_global_default(subscriber);

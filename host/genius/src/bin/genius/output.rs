@@ -33,7 +33,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool, stats: bool) -> Self {
-        let color = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let color = safe::wants_color();
         Self {
             stdout: async_std::io::stdout(),
             json,

@@ -2,6 +2,11 @@
 
 use rusty_genius::core::text::reorders;
 
+/// Whether colour is welcome, as far as NO_COLOR says: <https://no-color.org>.
+pub(crate) fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
 /// Whether a character could move the cursor, colour, hide or reorder text.
 fn is_unsafe(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || reorders(c)

@@ -315,7 +315,6 @@ struct Screen {
 
 impl Screen {
     fn new(count: usize) -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let terminal = io::stdout().is_terminal();
         let bar = match io::stderr().is_terminal() {
             true => ProgressBar::with_draw_target(
@@ -328,7 +327,7 @@ impl Screen {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
             style: Style {
-                color: terminal && !plain,
+                color: terminal && safe::wants_color(),
                 width: match terminal {
                     true => terminal_size::terminal_size()
                         .map_or(WIDTH, |(width, _)| usize::from(width.0)),
