@@ -237,7 +237,6 @@ struct World {
     facecrab: Facecrab,
     clock: Arc<dyn Clock>,
     started: Duration,
-    config: StemConfig,
     freezer: Option<Freezer>,
     inbox: WeakSender<Message>,
     /// The models that were asked for, by what names the load.
@@ -247,6 +246,8 @@ struct World {
     running: BTreeMap<RequestId, ModelId>,
     models: BTreeMap<ModelId, Here>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Dropped last, and its observer with it: nothing of the loop is left by then.
+    config: StemConfig,
 }
 
 impl World {

@@ -33,7 +33,8 @@ pub struct StemConfig {
     /// What the specs mean that a policy names. `None`, the default: nothing, so that it can
     /// load only what is asked for.
     pub resolve: Option<Resolve>,
-    /// Who hears what the brainstem does. Default nobody.
+    /// Who hears what the brainstem does. Default nobody. It is dropped after all else of a
+    /// brainstem that ends: what was saved is removed by then.
     pub observer: Observer,
     /// Whether the observer hears each step ([`BrainstemOutput::Decided`]), which costs a
     /// copy of it. Default no.
