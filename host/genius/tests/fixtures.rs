@@ -318,7 +318,7 @@ fn a_report_that_cannot_be_written_is_told_after_all_have_run() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_ends_what_runs_and_leaves_nothing() {
+fn an_interrupt_ends_what_runs_and_the_report_tells_of_what_had_run() {
     use std::io::{BufRead, BufReader};
     use std::process::Stdio;
     let folder = folder("interrupt");
@@ -350,7 +350,11 @@ fn an_interrupt_ends_what_runs_and_leaves_nothing() {
         stderr.contains("interrupted: 1 of 2 fixtures had run"),
         "{stderr}"
     );
-    assert!(!folder.join("r.json").exists());
+    let report = fs::read_to_string(folder.join("r.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["interrupted"], true);
+    let status = |at: usize| report["fixtures"][at]["status"].as_str();
+    assert_eq!((status(0), status(1)), (Some("broken"), Some("skipped")));
     let left: Vec<_> = fs::read_dir(folder.join("runs"))
         .into_iter()
         .flatten()

@@ -82,5 +82,5 @@ pub use runner::{ENGINE_VARIABLE, Outcome, Runner, Scenario, Tapes, engine_from_
 pub use rusty_genius_core::fixture::{Call, Expect, FIXTURE_LIMIT, Finish, Fixture, Limits, Words};
 pub use scan::{Found, scan, scan_paths};
 pub use select::{Selection, Shard};
-pub use suite::{Options, Over, Progress, Report, Row, RowResult, Status, run_suite};
+pub use suite::{Options, Progress, Report, Row, RowResult, Status, run_suite};
 pub use words::WordsFault;

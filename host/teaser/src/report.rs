@@ -131,6 +131,7 @@ impl Totals {
 }
 
 /// What the statuses count up to, those of which there is none left out: `3 passed, 1 failed`.
+/// Of a suite that was interrupted it says so.
 fn counts(report: &Report) -> String {
     const ALL: [Status; 5] = [
         Status::Passed,
@@ -145,7 +146,11 @@ fn counts(report: &Report) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    told.join(", ")
+    let note = match report.interrupted {
+        true => " (interrupted)",
+        false => "",
+    };
+    told.join(", ") + note
 }
 
 fn rfc3339(time: SystemTime) -> String {

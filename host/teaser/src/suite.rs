@@ -2,12 +2,12 @@
 
 use crate::runner::{Outcome, Runner};
 use crate::scan::Found;
-use async_channel::Receiver;
 use futures::StreamExt;
-use futures::future::{AbortHandle, abortable};
+use futures::future::{AbortHandle, Either, abortable, select};
 use rusty_genius_core::GeniusError;
 use rusty_genius_core::fixture::Fixture;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 /// How fixtures are run.
@@ -39,7 +39,8 @@ pub enum RowResult {
     Broken(GeniusError),
     /// It was run.
     Ran(Box<Outcome>),
-    /// It was not begun, because another one failed before.
+    /// It did not come to its end, or was not begun: another one failed before, or all were
+    /// interrupted.
     Skipped,
 }
 
@@ -54,7 +55,7 @@ pub enum Status {
     Failed,
     /// It is no fixture.
     Broken,
-    /// It was not begun.
+    /// It did not come to its end.
     Skipped,
 }
 
@@ -113,6 +114,8 @@ pub struct Report {
     pub started: SystemTime,
     /// How long it took.
     pub wall_time: Duration,
+    /// Whether it was stopped before all were done.
+    pub interrupted: bool,
     /// A row for each fixture, in the order they were given.
     pub rows: Vec<Row>,
 }
@@ -124,9 +127,9 @@ impl Report {
         self.rows.iter().filter(of).count()
     }
 
-    /// Whether nothing failed.
+    /// Whether nothing failed, and nobody stopped it.
     pub fn passed(&self) -> bool {
-        !self.rows.iter().any(Row::failed)
+        !self.interrupted && !self.rows.iter().any(Row::failed)
     }
 }
 
@@ -139,110 +142,101 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// What tells when all runs are over that were begun, those too whose suite was dropped.
-pub struct Over(Receiver<()>);
-
-impl Over {
-    /// Waits for it.
-    pub async fn wait(self) {
-        // Nothing is ever sent: the channel closes with the last task.
-        let _ = self.0.recv().await;
-    }
-}
-
 /// Runs fixtures, each on a task of its own. `watch` hears of each as it begins and ends.
-/// Dropping the future ends the runs; [`Over`] tells when they have.
-pub fn run_suite<'a>(
-    runner: &'a Runner,
+///
+/// When `stop` is ready no more are begun, those that run are ended, and what was done until
+/// then is the report. Dropping the future ends the runs as well, and does not wait for them.
+pub async fn run_suite(
+    runner: &Runner,
     found: Vec<Found>,
     options: Options,
-    mut watch: impl FnMut(Progress<'_>) + 'a,
-) -> (impl Future<Output = Report> + 'a, Over) {
-    let (alive, over) = async_channel::bounded::<()>(1);
-    let suite = async move {
-        let started = SystemTime::now();
-        let clock = std::time::Instant::now();
-        let count = found.len();
-        let mut rows: Vec<Option<Row>> = (0..count).map(|_| None).collect();
-        let mut waiting = found.into_iter().enumerate();
-        let mut running = futures::stream::FuturesUnordered::new();
-        let mut failed = false;
-        loop {
-            while running.len() < options.jobs.max(1) && !(failed && options.fail_fast) {
-                let Some((at, found)) = waiting.next() else {
-                    break;
-                };
-                let Found {
-                    name,
-                    path,
-                    fixture,
-                } = found;
-                match fixture {
-                    Err(error) => {
-                        let row = Row {
-                            name,
-                            path,
-                            fixture: None,
-                            result: RowResult::Broken(error),
-                        };
-                        watch(Progress::Done(&row));
-                        failed = true;
-                        rows[at] = Some(row);
-                    }
-                    Ok(fixture) => {
-                        watch(Progress::Begun(&name));
-                        let (runner, alive) = (runner.clone(), alive.clone());
-                        let (work, stop) = abortable(async move {
-                            let outcome = runner.run(&fixture).await;
-                            drop(alive);
-                            (fixture, outcome)
-                        });
-                        let task = async_std::task::spawn(work);
-                        let stop = StopOnDrop(stop);
-                        running.push(async move {
-                            let done = task.await;
-                            drop(stop);
-                            // Nobody else aborts it.
-                            let result = done.ok().map(|(fixture, outcome)| Row {
-                                name,
-                                path,
-                                fixture: Some(fixture),
-                                result: RowResult::Ran(Box::new(outcome)),
-                            });
-                            (at, result)
-                        });
-                    }
-                }
-            }
-            match running.next().await {
-                Some((at, Some(row))) => {
-                    watch(Progress::Done(&row));
-                    failed |= row.failed();
-                    rows[at] = Some(row);
-                }
-                Some((_, None)) => {}
-                None => break,
-            }
-        }
-        for (at, found) in waiting {
-            let Found {
-                name,
-                path,
-                fixture,
-            } = found;
-            let row = Row {
-                name,
-                path,
-                fixture: fixture.ok(),
-                result: RowResult::Skipped,
+    stop: impl Future<Output = ()>,
+    mut watch: impl FnMut(Progress<'_>),
+) -> Report {
+    let started = SystemTime::now();
+    let clock = std::time::Instant::now();
+    let mut stop = pin!(stop);
+    let mut rows: Vec<Option<Row>> = (0..found.len()).map(|_| None).collect();
+    let mut waiting = found.into_iter().enumerate();
+    let mut running = futures::stream::FuturesUnordered::new();
+    let mut begun = Vec::new();
+    let (mut failed, mut stopped) = (false, false);
+    loop {
+        while running.len() < options.jobs.max(1) && !stopped && !(failed && options.fail_fast) {
+            let Some((at, found)) = waiting.next() else {
+                break;
             };
-            rows[at] = Some(row);
+            let fixture = match found.fixture {
+                Ok(fixture) => fixture,
+                Err(error) => {
+                    let row = Row {
+                        name: found.name,
+                        path: found.path,
+                        fixture: None,
+                        result: RowResult::Broken(error),
+                    };
+                    watch(Progress::Done(&row));
+                    failed = true;
+                    rows[at] = Some(row);
+                    continue;
+                }
+            };
+            watch(Progress::Begun(&found.name));
+            let (work, handle) = {
+                let (runner, fixture) = (runner.clone(), fixture.clone());
+                abortable(async move { runner.run(&fixture).await })
+            };
+            begun.push(StopOnDrop(handle));
+            let task = async_std::task::spawn(work);
+            running.push(async move {
+                let result = match task.await {
+                    Ok(outcome) => RowResult::Ran(Box::new(outcome)),
+                    Err(_) => RowResult::Skipped,
+                };
+                let row = Row {
+                    name: found.name,
+                    path: found.path,
+                    fixture: Some(fixture),
+                    result,
+                };
+                (at, row)
+            });
         }
-        Report {
-            started,
-            wall_time: clock.elapsed(),
-            rows: rows.into_iter().flatten().collect(),
+        let next = match stopped {
+            // What a run leaves behind has gone when its task is over.
+            true => running.next().await,
+            false => match select(&mut stop, running.next()).await {
+                Either::Left(_) => {
+                    stopped = true;
+                    begun.clear();
+                    continue;
+                }
+                Either::Right((next, _)) => next,
+            },
+        };
+        let Some((at, row)) = next else {
+            break;
+        };
+        if row.status() != Status::Skipped {
+            watch(Progress::Done(&row));
         }
-    };
-    (suite, Over(over))
+        failed |= row.failed();
+        rows[at] = Some(row);
+    }
+    for (at, found) in waiting {
+        let row = Row {
+            name: found.name,
+            path: found.path,
+            fixture: found.fixture.ok(),
+            result: RowResult::Skipped,
+        };
+        rows[at] = Some(row);
+    }
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
+    Report {
+        started,
+        wall_time: clock.elapsed(),
+        interrupted: stopped && rows.iter().any(|row| row.status() == Status::Skipped),
+        rows,
+    }
 }

@@ -13,6 +13,7 @@ use rusty_genius_teaser::{
     scan, scan_paths,
 };
 use std::fs;
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -39,8 +40,7 @@ fn runner() -> Runner {
 
 fn run(runner: &Runner, found: Vec<Found>, jobs: usize, fail_fast: bool) -> Report {
     let options = Options { jobs, fail_fast };
-    let (suite, _) = run_suite(runner, found, options, |_| {});
-    async_std::task::block_on(suite)
+    async_std::task::block_on(run_suite(runner, found, options, pending(), |_| {}))
 }
 
 fn statuses(report: &Report) -> Vec<(&str, Status)> {
@@ -65,16 +65,22 @@ fn rows_stand_in_the_order_of_the_fixtures_however_many_run_at_once() {
         jobs: 4,
         fail_fast: false,
     };
-    let (suite, _) = run_suite(&runner, found, options, |progress| match progress {
-        Progress::Begun(_) => {
-            begun += 1;
-            most = most.max(begun - done);
-        }
-        Progress::Done(row) => {
-            assert_eq!(row.status(), Status::Passed, "{row:?}");
-            done += 1;
-        }
-    });
+    let suite = run_suite(
+        &runner,
+        found,
+        options,
+        pending(),
+        |progress| match progress {
+            Progress::Begun(_) => {
+                begun += 1;
+                most = most.max(begun - done);
+            }
+            Progress::Done(row) => {
+                assert_eq!(row.status(), Status::Passed, "{row:?}");
+                done += 1;
+            }
+        },
+    );
     let report = async_std::task::block_on(suite);
     assert_eq!((begun, done, most), (30, 30, 4));
     assert!(report.passed());
@@ -343,8 +349,9 @@ fn what_is_denied_is_what_the_fixture_says() {
 }
 
 #[test]
-fn a_suite_that_is_dropped_ends_its_runs_and_says_when() {
-    let root = fixtures("dropped", &[("a", ""), ("b", "")]);
+fn a_suite_that_is_stopped_tells_what_was_done_and_leaves_nothing() {
+    let all = [("a", "tags = ['x y']"), ("b", ""), ("c", ""), ("d", "")];
+    let root = fixtures("stopped", &all);
     let config = PinkyConfig {
         delay: Duration::from_secs(3600),
         ..PinkyConfig::default()
@@ -358,36 +365,56 @@ fn a_suite_that_is_dropped_ends_its_runs_and_says_when() {
         .build()
         .unwrap();
     let runner = Runner::new(genius).on_engine("pinky");
-    let (mut begun, all) = async_channel_of_two();
     let options = Options {
         jobs: 2,
         fail_fast: false,
     };
-    let (suite, over) = run_suite(&runner, scan(&root), options, move |_| begun());
-    async_std::task::block_on(async {
-        futures::future::select(Box::pin(suite), Box::pin(all)).await;
-        // Until here the runs wait for an hour.
-        over.wait().await;
+    // Once `b` and `c` have begun, which wait for an hour.
+    let (both, begun) = async_channel::bounded(2);
+    let stop = async {
+        for _ in 0..2 {
+            begun.recv().await.unwrap();
+        }
+    };
+    let suite = run_suite(&runner, scan(&root), options, stop, |progress| {
+        if matches!(progress, Progress::Begun(_)) {
+            both.try_send(()).unwrap();
+        }
     });
+    let report = async_std::task::block_on(suite);
+    use Status::{Broken, Skipped};
+    assert_eq!(
+        statuses(&report),
+        [
+            ("a", Broken),
+            ("b", Skipped),
+            ("c", Skipped),
+            ("d", Skipped)
+        ]
+    );
+    assert!(report.interrupted);
     let left: Vec<_> = fs::read_dir(&runs).into_iter().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// What is called when a run begins, and what is ready when two have.
-fn async_channel_of_two() -> (impl FnMut(), impl Future<Output = ()>) {
-    let (sender, receiver) = futures::channel::oneshot::channel();
-    let (mut sender, mut count) = (Some(sender), 0);
-    let begun = move || {
-        count += 1;
-        if count == 2
-            && let Some(sender) = sender.take()
-        {
-            let _ = sender.send(());
-        }
+#[test]
+fn a_suite_that_is_stopped_at_its_end_was_not_interrupted() {
+    let found = scan(&fixtures("stopped-late", &[("a", "")]));
+    let options = Options {
+        jobs: 1,
+        fail_fast: false,
     };
-    (begun, async {
-        let _ = receiver.await;
-    })
+    let (done, all) = async_channel::bounded(1);
+    let stop = async { all.recv().await.unwrap() };
+    let runner = runner();
+    let suite = run_suite(&runner, found, options, stop, |progress| {
+        if matches!(progress, Progress::Done(_)) {
+            done.try_send(()).unwrap();
+        }
+    });
+    let report = async_std::task::block_on(suite);
+    assert_eq!(statuses(&report), [("a", Status::Passed)]);
+    assert!(report.passed());
 }
 
 #[test]

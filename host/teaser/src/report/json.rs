@@ -32,6 +32,7 @@ struct Document {
     wall_ms: f64,
     counts: String,
     passed: bool,
+    interrupted: bool,
     prompt_tokens: u64,
     completion_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +104,7 @@ fn document(report: &Report) -> Document {
         wall_ms: millis(report.wall_time),
         counts: counts(report),
         passed: report.passed(),
+        interrupted: report.interrupted,
         prompt_tokens: totals.prompt_tokens,
         completion_tokens: totals.tokens,
         tokens_per_second: totals.speed(),

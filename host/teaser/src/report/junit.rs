@@ -16,6 +16,10 @@ pub fn text(report: &Report) -> String {
     let mut junit = quick_junit::Report::new("genius test");
     junit.set_timestamp(began);
     junit.set_time(report.wall_time);
+    let skipped = match report.interrupted {
+        true => "the suite was interrupted before this one was done",
+        false => "another one failed before",
+    };
     let mut suites: BTreeMap<String, TestSuite> = BTreeMap::new();
     for row in &report.rows {
         let (model, test) = names(row);
@@ -24,7 +28,7 @@ pub fn text(report: &Report) -> String {
             suite.set_timestamp(began);
             suite
         });
-        suite.add_test_case(case(row, &model, test));
+        suite.add_test_case(case(row, &model, test, skipped));
     }
     junit.add_test_suites(suites.into_values());
     // It is all text, and a string takes any of it.
@@ -40,7 +44,7 @@ fn names(row: &Row) -> (String, String) {
     }
 }
 
-fn case(row: &Row, model: &str, test: String) -> TestCase {
+fn case(row: &Row, model: &str, test: String, skipped: &str) -> TestCase {
     let faults = faults(row);
     let message = faults.first().map(|fault| fault.text.clone());
     let status = match row.status() {
@@ -55,7 +59,11 @@ fn case(row: &Row, model: &str, test: String) -> TestCase {
             }
             status
         }
-        Status::Skipped => TestCaseStatus::skipped(),
+        Status::Skipped => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(skipped);
+            status
+        }
         Status::Failed | Status::Broken => {
             let (kind, of) = match row.status() {
                 Status::Broken => (NonSuccessKind::Error, "broken"),

@@ -72,6 +72,7 @@ fn report() -> Report {
     Report {
         started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         wall_time: Duration::from_millis(1500),
+        interrupted: false,
         rows: vec![
             row("good", EVIL, vec![], 1),
             row("flaky", "Rome", vec![], 3),
@@ -222,6 +223,30 @@ fn junit_is_xml_that_a_parser_reads_and_counts_as_we_do() {
     assert!(of("testsuites", "timestamp")[0].starts_with("2023-11-14T22:13:20"));
     assert_eq!(of("testcase", "name")[..3], ["good", "flaky", "bad"]);
     assert_eq!(of("testcase", "classname")[0], "a/b/c");
+    assert_eq!(of("skipped", "message"), ["another one failed before"]);
+}
+
+#[test]
+fn every_report_says_that_it_was_interrupted() {
+    let report = Report {
+        interrupted: true,
+        rows: report().rows.split_off(4),
+        ..report()
+    };
+    assert!(!report.passed(), "nobody knows what the others would do");
+    let summary = terminal::summary(&report, PLAIN);
+    assert!(
+        summary.contains("1 fixture: 1 skipped (interrupted)\n"),
+        "{summary}"
+    );
+    let value: serde_json::Value = serde_json::from_str(&json::text(&report)).unwrap();
+    assert_eq!(
+        (&value["interrupted"], &value["passed"]),
+        (&true.into(), &false.into())
+    );
+    let why = elements(&junit::text(&report), "message");
+    let why = why.into_iter().find(|(name, _)| name == "skipped").unwrap();
+    assert!(why.1.unwrap().contains("interrupted"));
 }
 
 #[test]
@@ -263,6 +288,7 @@ fn an_empty_report_has_no_figures_to_divide_by() {
     let report = Report {
         started: SystemTime::UNIX_EPOCH,
         wall_time: Duration::ZERO,
+        interrupted: false,
         rows: vec![],
     };
     assert!(report.passed());

@@ -3,7 +3,6 @@
 use crate::brain::{self, BrainArgs};
 use crate::{exit, interrupt, safe};
 use clap::Args;
-use futures::future::{Either, select};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rusty_genius::Genius;
 use rusty_genius::core::brainstem::Budgets;
@@ -12,13 +11,12 @@ use rusty_genius::cortex::{Backend, Pinky, PinkyConfig, SystemClock};
 use rusty_genius::teaser::report::terminal::{self, Style};
 use rusty_genius::teaser::report::{self, github, html, json, junit};
 use rusty_genius::teaser::{
-    Found, Options, Progress, Report, Row, Runner, Selection, Shard, Tapes, bless, run_suite,
-    scan_paths,
+    Found, Options, Progress, Report, Row, Runner, Selection, Shard, Status, Tapes, bless,
+    run_suite, scan_paths,
 };
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +113,7 @@ answer. fixtures/README.md tells the format.
 
 Rows go to stdout as they come; where GITHUB_ACTIONS is set, failures are annotations as well. \
 Pinky, the engine without a model, talks nonsense: with it the pipeline is judged and the answer is \
-not.
+not. An interruption ends what runs; the reports tell of what had run.
 
 Exit codes: 0 all passed, 1 some failed, 2 wrong usage or nothing to run, 6 a report could not be \
 written, 130 interrupted.";
@@ -155,28 +153,24 @@ async fn work(args: TestArgs, brain: Option<Arc<dyn Backend>>) -> Result<u8, Gen
     };
 
     let screen = Screen::new(found.len());
-    let count = found.len();
-    let (suite, over) = run_suite(&runner, found, options, |progress| match progress {
+    let mut interruption = None;
+    let stop = async { interruption = Some(interrupted.await) };
+    let suite = run_suite(&runner, found, options, stop, |progress| match progress {
         Progress::Begun(name) => screen.begun(name),
         Progress::Done(row) => screen.done(row),
     });
-    let report = match select(Box::pin(suite), pin!(interrupted)).await {
-        Either::Left((report, _)) => report,
-        Either::Right((code, suite)) => {
-            drop(suite);
-            over.wait().await;
-            screen.clear();
-            let done = screen.bar.position();
-            eprintln!("\ninterrupted: {done} of {count} fixtures had run; no report was written");
-            return Ok(code);
-        }
-    };
+    let report = Box::pin(suite).await;
     screen.end(&report);
-    let blessed = match args.bless {
+    let blessed = match args.bless && !report.interrupted {
         true => bless_all(&report),
         false => 0,
     };
     reports(&args, &report)?;
+    if let Some(code) = interruption.filter(|_| report.interrupted) {
+        let (all, skipped) = (report.rows.len(), report.count(Status::Skipped));
+        eprintln!("interrupted: {} of {all} fixtures had run", all - skipped);
+        return Ok(code);
+    }
     let failed = report.rows.iter().filter(|row| row.failed()).count();
     Ok(u8::from(failed > blessed))
 }
