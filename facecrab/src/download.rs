@@ -78,6 +78,9 @@ pub(crate) async fn fetch(
     let paths = Paths::new(dest);
     let lock = Arc::new(wait_for_lock(&paths, progress).await?);
     if let Some((size, sha256)) = already_there(&paths, remote, progress).await? {
+        // Whoever made it visible may have been killed before its last step.
+        let left = paths.clone();
+        let _ = blocking::unblock(move || left.discard()).await;
         let total = Some(size);
         progress(Progress::Bytes { done: size, total });
         return Ok(Fetched {

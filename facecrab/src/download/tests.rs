@@ -125,6 +125,20 @@ fn a_file_comes_whole() {
 }
 
 #[test]
+fn what_a_kill_leaves_beside_a_whole_file_goes_with_the_next_fetch() {
+    let file = content(1000);
+    let case = Case::new("left", "http://127.0.0.1:9", &file);
+    let paths = Paths::new(&case.dest);
+    // As it is between the file's new name and the removal of its record.
+    drop(Partial::open(paths.clone(), &case.remote, 1000).unwrap());
+    fs::write(&paths.data, &file).unwrap();
+    fs::rename(&paths.data, &paths.dest).unwrap();
+    assert_eq!(case.beside(), ["m.gguf", "m.gguf.facecrab.incomplete.json"]);
+    case.run().unwrap();
+    case.is_whole(&file);
+}
+
+#[test]
 fn a_broken_connection_is_continued_where_it_broke() {
     let file = content(1 << 20);
     let served = file.clone();
