@@ -155,6 +155,11 @@ impl House {
             .await;
     }
 
+    /// Until when the loop slept or sleeps, all of it that was not waited for yet.
+    pub(crate) fn slept(&self) -> Vec<Duration> {
+        std::iter::from_fn(|| self.slept.try_recv().ok()).collect()
+    }
+
     pub(crate) fn time_now(&self) -> Duration {
         use rusty_genius_cortex::Clock;
         self.time.now()
