@@ -399,7 +399,7 @@ fn a_suite_that_is_stopped_tells_what_was_done_and_leaves_nothing() {
 
 #[test]
 fn a_suite_that_is_stopped_at_its_end_was_not_interrupted() {
-    let found = scan(&fixtures("stopped-late", &[("a", "")]));
+    let found = scan(fixtures("stopped-late", &[("a", "")]));
     let options = Options {
         jobs: 1,
         fail_fast: false,
