@@ -156,51 +156,31 @@ pub async fn run_suite(
     let started = SystemTime::now();
     let clock = std::time::Instant::now();
     let mut stop = pin!(stop);
-    let mut rows: Vec<Option<Row>> = (0..found.len()).map(|_| None).collect();
-    let mut waiting = found.into_iter().enumerate();
+    let (mut rows, fixtures): (Vec<Row>, Vec<_>) = found.into_iter().map(not_begun).unzip();
+    let mut waiting = fixtures.into_iter().enumerate();
     let mut running = futures::stream::FuturesUnordered::new();
     let mut begun = Vec::new();
     let (mut failed, mut stopped) = (false, false);
     loop {
         while running.len() < options.jobs.max(1) && !stopped && !(failed && options.fail_fast) {
-            let Some((at, found)) = waiting.next() else {
+            let Some((at, fixture)) = waiting.next() else {
                 break;
             };
-            let fixture = match found.fixture {
-                Ok(fixture) => fixture,
+            match fixture {
                 Err(error) => {
-                    let row = Row {
-                        name: found.name,
-                        path: found.path,
-                        fixture: None,
-                        result: RowResult::Broken(error),
-                    };
-                    watch(Progress::Done(&row));
+                    rows[at].result = RowResult::Broken(error);
+                    watch(Progress::Done(&rows[at]));
                     failed = true;
-                    rows[at] = Some(row);
-                    continue;
                 }
-            };
-            watch(Progress::Begun(&found.name));
-            let (work, handle) = {
-                let (runner, fixture) = (runner.clone(), fixture.clone());
-                abortable(async move { runner.run(&fixture).await })
-            };
-            begun.push(StopOnDrop(handle));
-            let task = async_std::task::spawn(work);
-            running.push(async move {
-                let result = match task.await {
-                    Ok(outcome) => RowResult::Ran(Box::new(outcome)),
-                    Err(_) => RowResult::Skipped,
-                };
-                let row = Row {
-                    name: found.name,
-                    path: found.path,
-                    fixture: Some(fixture),
-                    result,
-                };
-                (at, row)
-            });
+                Ok(fixture) => {
+                    watch(Progress::Begun(&rows[at].name));
+                    let runner = runner.clone();
+                    let (work, handle) = abortable(async move { runner.run(&fixture).await });
+                    begun.push(StopOnDrop(handle));
+                    let task = async_std::task::spawn(work);
+                    running.push(async move { (at, task.await) });
+                }
+            }
         }
         let next = match stopped {
             // What a run leaves behind has gone when its task is over.
@@ -214,29 +194,32 @@ pub async fn run_suite(
                 Either::Right((next, _)) => next,
             },
         };
-        let Some((at, row)) = next else {
-            break;
-        };
-        if row.status() != Status::Skipped {
-            watch(Progress::Done(&row));
+        match next {
+            Some((at, Ok(outcome))) => {
+                rows[at].result = RowResult::Ran(Box::new(outcome));
+                watch(Progress::Done(&rows[at]));
+                failed |= rows[at].failed();
+            }
+            // It was ended.
+            Some((_, Err(_))) => {}
+            None => break,
         }
-        failed |= row.failed();
-        rows[at] = Some(row);
     }
-    for (at, found) in waiting {
-        let row = Row {
-            name: found.name,
-            path: found.path,
-            fixture: found.fixture.ok(),
-            result: RowResult::Skipped,
-        };
-        rows[at] = Some(row);
-    }
-    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     Report {
         started,
         wall_time: clock.elapsed(),
         interrupted: stopped && rows.iter().any(|row| row.status() == Status::Skipped),
         rows,
     }
+}
+
+/// The row of what was not begun, and what there is to run.
+fn not_begun(found: Found) -> (Row, Result<Fixture, GeniusError>) {
+    let row = Row {
+        name: found.name,
+        path: found.path,
+        fixture: found.fixture.as_ref().ok().cloned(),
+        result: RowResult::Skipped,
+    };
+    (row, found.fixture)
 }
